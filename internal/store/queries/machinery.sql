@@ -1,0 +1,138 @@
+-- Counters, jobs, audit, idempotency, policies, API keys.
+
+-- name: Count :one
+INSERT INTO counters (key, minute_start, minute_n, hour_start, hour_n, day_start, day_n)
+VALUES ($1, $2, 1, $2, 1, $2, 1)
+ON CONFLICT (key) DO UPDATE SET
+  minute_n     = CASE WHEN counters.minute_start <= excluded.minute_start - 60000 THEN 1 ELSE counters.minute_n + 1 END,
+  minute_start = CASE WHEN counters.minute_start <= excluded.minute_start - 60000 THEN excluded.minute_start ELSE counters.minute_start END,
+  hour_n       = CASE WHEN counters.hour_start <= excluded.hour_start - 3600000 THEN 1 ELSE counters.hour_n + 1 END,
+  hour_start   = CASE WHEN counters.hour_start <= excluded.hour_start - 3600000 THEN excluded.hour_start ELSE counters.hour_start END,
+  day_n        = CASE WHEN counters.day_start <= excluded.day_start - 86400000 THEN 1 ELSE counters.day_n + 1 END,
+  day_start    = CASE WHEN counters.day_start <= excluded.day_start - 86400000 THEN excluded.day_start ELSE counters.day_start END
+RETURNING minute_start, minute_n, hour_start, hour_n, day_start, day_n;
+
+-- name: Uncount :execrows
+UPDATE counters SET minute_n = minute_n - 1, hour_n = hour_n - 1, day_n = day_n - 1
+WHERE key = $1 AND minute_n > 0 AND hour_n > 0 AND day_n > 0;
+
+-- name: GetCount :one
+SELECT minute_start, minute_n, hour_start, hour_n, day_start, day_n FROM counters WHERE key = $1;
+
+-- name: DeleteCounter :exec
+DELETE FROM counters WHERE key = $1;
+
+-- name: SweepCounters :execrows
+DELETE FROM counters WHERE day_start <= $1;
+
+-- name: InsertJob :exec
+INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '');
+
+-- name: InsertJobOnce :execrows
+INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '')
+ON CONFLICT (key, id) DO NOTHING;
+
+-- The outer conditions stand again: of two nodes that picked the same rows, the
+-- second waits for the first and then finds its condition false.
+-- name: ClaimJobs :many
+UPDATE jobs SET lease_until = sqlc.arg(lease), attempt = attempt + 1
+WHERE (key, id) IN (
+    SELECT j.key, j.id FROM jobs j
+    WHERE j.dead_at = 0 AND j.due_at <= sqlc.arg(now) AND j.lease_until <= sqlc.arg(now)
+    ORDER BY j.due_at LIMIT sqlc.arg(most))
+  AND dead_at = 0 AND due_at <= sqlc.arg(now) AND lease_until <= sqlc.arg(now)
+RETURNING key, id, kind, due_at, payload, attempt;
+
+-- name: FinishJob :execrows
+DELETE FROM jobs WHERE key = $1 AND id = $2 AND attempt = $3;
+
+-- name: RetryJob :execrows
+UPDATE jobs SET due_at = $4, lease_until = 0, last_error = $5 WHERE key = $1 AND id = $2 AND attempt = $3;
+
+-- name: BuryJob :execrows
+UPDATE jobs SET dead_at = $4, lease_until = 0, last_error = $5 WHERE key = $1 AND id = $2 AND attempt = $3;
+
+-- name: NextJobDue :one
+SELECT COALESCE(MIN(due_at), 0) AS due FROM jobs WHERE dead_at = 0;
+
+-- name: EarlierJobs :one
+SELECT COUNT(*) AS n FROM jobs WHERE key = $1 AND kind = $2 AND id < $3 AND dead_at = 0;
+
+-- name: DeadJobs :many
+SELECT key, id, kind, due_at, attempt, dead_at, last_error FROM jobs WHERE dead_at > 0 ORDER BY dead_at DESC LIMIT $1;
+
+-- name: InsertAuditEntry :exec
+INSERT INTO audit_entries (owner, chain, seq, at, event, from_state, to_state, payload, nonce, commitment, prev, hash, leaf)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL);
+
+-- name: AuditChain :many
+SELECT * FROM audit_entries WHERE owner = $1 AND chain = $2 ORDER BY seq;
+
+-- name: UnsequencedEntries :many
+SELECT owner, chain, seq, hash FROM audit_entries WHERE leaf IS NULL ORDER BY at, owner, chain, seq LIMIT $1;
+
+-- name: SetLeaf :execrows
+UPDATE audit_entries SET leaf = $4 WHERE owner = $1 AND chain = $2 AND seq = $3 AND leaf IS NULL;
+
+-- name: InsertLeaf :exec
+INSERT INTO log_leaves (leaf, owner, chain, seq) VALUES ($1, $2, $3, $4);
+
+-- name: LeafEntries :many
+SELECT l.leaf, l.owner, l.chain, l.seq, e.at, e.event, e.from_state, e.to_state, e.commitment, e.prev, e.hash, e.leaf AS entry_leaf
+FROM log_leaves l LEFT JOIN audit_entries e ON e.owner = l.owner AND e.chain = l.chain AND e.seq = l.seq
+WHERE l.leaf >= $1 ORDER BY l.leaf LIMIT $2;
+
+-- name: InsertLogHash :exec
+INSERT INTO log_hashes (idx, hash) VALUES ($1, $2);
+
+-- name: GetLogHash :one
+SELECT hash FROM log_hashes WHERE idx = $1;
+
+-- name: GetLogHead :one
+SELECT size, checkpoint, high_water, version FROM log_head WHERE id = 1;
+
+-- name: UpdateLogHead :execrows
+UPDATE log_head SET size = $1, checkpoint = $2, high_water = $3, version = version + 1 WHERE id = 1 AND version = $4;
+
+-- name: CaseHeads :many
+SELECT subject, id, chain_seq, chain_head FROM cases
+WHERE subject > sqlc.arg(subject) OR (subject = sqlc.arg(subject) AND id > sqlc.arg(id)) ORDER BY subject, id LIMIT sqlc.arg(most);
+
+-- name: AccountHeads :many
+SELECT account_id, chain_seq, chain_head FROM accounts WHERE account_id > $1 AND chain_seq > 0 ORDER BY account_id LIMIT $2;
+
+-- name: GetReply :one
+SELECT fingerprint, reply, created_at FROM idempotency WHERE scope = $1 AND key = $2;
+
+-- name: InsertReply :exec
+INSERT INTO idempotency (scope, key, fingerprint, reply, created_at) VALUES ($1, $2, $3, $4, $5);
+
+-- name: TouchReply :execrows
+UPDATE idempotency SET created_at = created_at WHERE scope = $1 AND key = $2;
+
+-- name: DeleteReply :exec
+DELETE FROM idempotency WHERE scope = $1 AND key = $2 AND created_at <= $3;
+
+-- name: SweepReplies :execrows
+DELETE FROM idempotency WHERE created_at <= $1;
+
+-- name: PutPolicy :exec
+INSERT INTO policies (digest, realm, name, source, loaded_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT (digest) DO NOTHING;
+
+-- name: GetPolicy :one
+SELECT * FROM policies WHERE digest = $1;
+
+-- name: InsertAPIKey :exec
+INSERT INTO api_keys (id, realm, name, hash, scopes, created_at, revoked_at) VALUES ($1, $2, $3, $4, $5, $6, 0);
+
+-- name: GetAPIKey :one
+SELECT * FROM api_keys WHERE id = $1;
+
+-- name: ListAPIKeys :many
+SELECT * FROM api_keys WHERE realm = $1 ORDER BY created_at;
+
+-- name: RevokeAPIKey :execrows
+UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at = 0;
+
+-- name: Ping :one
+SELECT size FROM log_head WHERE id = 1;

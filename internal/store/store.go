@@ -1,0 +1,243 @@
+// Package store keeps everything Wanbi remembers: one SQL text on two engines,
+// SQLite embedded and PostgreSQL, with migrations and guarded transactions.
+//
+// There is no storage interface. The queries are generated (package db) from
+// internal/store/queries, in the dialect both engines share; SQLite in a
+// temporary folder is the test double.
+//
+// Trust: whoever can write this database can roll cases back, but not unseen:
+// the audit log's signed checkpoint lives outside as well (package audit). What
+// is personal in a row is sealed before it comes here (package seal).
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	// The two drivers.
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/store/db"
+)
+
+// Engine names the database system in use.
+type Engine string
+
+// The engines.
+const (
+	SQLite     Engine = "sqlite"
+	PostgreSQL Engine = "postgres"
+)
+
+// DB is an open database. SQLite has one writer and many readers; PostgreSQL
+// has one pool. Safe for concurrent use.
+type DB struct {
+	engine Engine
+	write  *sql.DB
+	read   *sql.DB
+	// Prepared once by Ready on SQLite; pgx keeps its own, so on PostgreSQL these are plain.
+	writes *db.Queries
+	reads  *db.Queries
+}
+
+// Tx is one transaction: the generated queries, bound to it.
+type Tx struct{ *db.Queries }
+
+// Open opens the database that the DSN names: "sqlite:/path/file.db", or a
+// PostgreSQL URL (several hosts with target_session_attrs=read-write for a
+// standby). It does not migrate.
+func Open(dsn string) (*DB, error) {
+	switch {
+	case strings.HasPrefix(dsn, "sqlite:"):
+		return openSQLite(strings.TrimPrefix(dsn, "sqlite:"))
+	case strings.HasPrefix(dsn, "postgres://"), strings.HasPrefix(dsn, "postgresql://"):
+		return openPostgres(dsn)
+	}
+	return nil, fmt.Errorf("database %q: write sqlite:/path/to/file.db or postgres://…", redact(dsn))
+}
+
+func redact(dsn string) string {
+	if at := strings.LastIndex(dsn, "@"); at >= 0 {
+		return "…" + dsn[at:]
+	}
+	return dsn
+}
+
+// sqlitePragmas: WAL with synchronous=FULL, so that an acknowledged step
+// survives a power cut; SQLite below 3.51.3 corrupted WAL files and is refused
+// by the module pin.
+const sqlitePragmas = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+	"&_pragma=foreign_keys(ON)&_pragma=cache_size(-16000)&_pragma=temp_store(MEMORY)"
+
+func openSQLite(path string) (*DB, error) {
+	if path == "" {
+		return nil, errors.New("database: sqlite needs a file, such as sqlite:/var/lib/wanbi/wanbi.db")
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	name := "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + sqlitePragmas
+	write, err := sql.Open("sqlite", name+"&_txlock=immediate")
+	if err != nil {
+		return nil, err
+	}
+	write.SetMaxOpenConns(1)
+	write.SetMaxIdleConns(1)
+	read, err := sql.Open("sqlite", name+"&_pragma=query_only(ON)")
+	if err != nil {
+		_ = write.Close()
+		return nil, err
+	}
+	readers := max(4, runtime.GOMAXPROCS(0)*2)
+	read.SetMaxOpenConns(readers)
+	read.SetMaxIdleConns(readers)
+	return &DB{engine: SQLite, write: write, read: read, writes: db.New(write), reads: db.New(read)}, nil
+}
+
+func openPostgres(dsn string) (*DB, error) {
+	u, err := url.Parse(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	q := u.Query()
+	// A statement that waits longer than this would outlive its caller.
+	for key, value := range map[string]string{"statement_timeout": "10000", "connect_timeout": "2"} {
+		if !q.Has(key) {
+			q.Set(key, value)
+		}
+	}
+	u.RawQuery = q.Encode()
+	pool, err := sql.Open("pgx", u.String())
+	if err != nil {
+		return nil, fmt.Errorf("database: %w", err)
+	}
+	pool.SetMaxOpenConns(20)
+	pool.SetMaxIdleConns(20)
+	pool.SetConnMaxIdleTime(5 * time.Minute)
+	return &DB{engine: PostgreSQL, write: pool, read: pool, writes: db.New(pool), reads: db.New(pool)}, nil
+}
+
+// Engine tells which engine this is.
+func (d *DB) Engine() Engine { return d.engine }
+
+// Close closes the pools.
+func (d *DB) Close() error {
+	if d.read != d.write {
+		return errors.Join(d.read.Close(), d.write.Close())
+	}
+	return d.write.Close()
+}
+
+// writeTries bounds how often a transaction is tried again after it lost a race.
+const writeTries = 12
+
+// Write runs fn in one transaction and commits it when fn gives nil. A lost race
+// (serialisation, deadlock, busy, [ErrStale]) is tried again from the start, so
+// fn must have no effect outside the transaction. A database that is away gives
+// an error of kind unavailable. A failed commit is unknown: callers repeat with
+// the same idempotency key.
+func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
+	var err error
+	for try := range writeTries {
+		if err = d.writeOnce(ctx, fn); err == nil || !lostRace(err) {
+			break
+		}
+		if try > 1 {
+			if waitErr := backoff(ctx, try); waitErr != nil {
+				return outage(waitErr)
+			}
+		}
+	}
+	return outage(err)
+}
+
+func backoff(ctx context.Context, try int) error {
+	timer := time.NewTimer(time.Duration(try) * time.Millisecond)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func (d *DB) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
+	tx, err := d.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if err := fn(&Tx{d.writes.WithTx(tx)}); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// Read runs fn on the readers, outside any transaction.
+func (d *DB) Read(ctx context.Context, fn func(q *db.Queries) error) error {
+	return outage(fn(d.reads))
+}
+
+// Ping reports whether the database answers.
+func (d *DB) Ping(ctx context.Context) error {
+	return d.Read(ctx, func(q *db.Queries) error {
+		_, err := q.Ping(ctx)
+		return err
+	})
+}
+
+// ErrStale is what a guarded update gives when somebody else moved the row
+// first; [DB.Write] tries the transaction again with what is there now.
+var ErrStale = errors.New("the row moved on")
+
+// Moved turns the row count of a guarded update into ErrStale when nothing matched.
+func Moved(rows int64, err error) error {
+	if err != nil {
+		return err
+	}
+	if rows == 0 {
+		return ErrStale
+	}
+	return nil
+}
+
+// NotFound reports whether the error is that of a row that is not there.
+func NotFound(err error) bool { return errors.Is(err, sql.ErrNoRows) }
+
+// retryWhenAway is how long a caller waits after the database was away.
+const retryWhenAway = 2 * time.Second
+
+// outage gives connection trouble the kind unavailable; all else stays as it is.
+func outage(err error) error {
+	if err == nil || !databaseAway(err) {
+		return err
+	}
+	return recovery.Unavailable("error.unavailable", retryWhenAway).Because(err)
+}
+
+// Millis gives the stored form of a time: milliseconds, 0 for the zero time.
+func Millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// Time reads the stored form, in UTC.
+func Time(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
