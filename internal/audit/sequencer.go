@@ -1,0 +1,294 @@
+package audit
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/seal"
+	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/store/db"
+)
+
+// Log is the Merkle log over all chains. One sequencer at a time wins the
+// log_head row; any number of nodes may run one.
+type Log struct {
+	DB   *store.DB
+	Keys *seal.Keyring
+	Now  func() time.Time
+	// File keeps the newest signed checkpoint outside the database; empty for none.
+	File string
+
+	mu sync.Mutex
+}
+
+// Checkpoint is a signed head of the log.
+type Checkpoint struct {
+	Size int64
+	Root tlog.Hash
+	Note string // C2SP checkpoint, signed
+}
+
+// batch bounds the entries one step takes, so that a step is a short transaction.
+const batch = 500
+
+// Step takes entries that have no leaf yet into the log and signs a new
+// checkpoint. It gives how many it took; zero means there was nothing to do.
+func (l *Log) Step(ctx context.Context) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	taken := 0
+	var signed string
+	err := l.DB.Write(ctx, func(tx *store.Tx) error {
+		taken, signed = 0, ""
+		head, err := tx.GetLogHead(ctx)
+		if err != nil {
+			return err
+		}
+		entries, err := tx.UnsequencedEntries(ctx, batch)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		tree := &hashes{ctx: ctx, q: tx.Queries, fresh: map[int64]tlog.Hash{}}
+		if err := l.agrees(head, tree); err != nil {
+			return err
+		}
+		size := head.Size
+		for _, e := range entries {
+			if err := l.take(ctx, tx, tree, e, size); err != nil {
+				return err
+			}
+			size++
+		}
+		checkpoint, err := l.sign(size, tree)
+		if err != nil {
+			return err
+		}
+		taken, signed = len(entries), checkpoint.Note
+		high := max(head.HighWater, store.Millis(l.Now()))
+		return store.Moved(tx.UpdateLogHead(ctx, db.UpdateLogHeadParams{
+			Size: size, Checkpoint: signed, HighWater: high, Version: head.Version,
+		}))
+	})
+	if err == nil && taken > 0 && l.File != "" {
+		err = writeFile(l.File, signed)
+	}
+	return taken, err
+}
+
+// agrees refuses to go on from a tree that the last checkpoint does not describe.
+func (l *Log) agrees(head db.GetLogHeadRow, tree *hashes) error {
+	if head.Size == 0 {
+		return nil
+	}
+	last, err := l.open(head.Checkpoint)
+	if err != nil {
+		return err
+	}
+	root, err := tlog.TreeHash(head.Size, tree)
+	if err != nil {
+		return err
+	}
+	if last.Size != head.Size || last.Root != root {
+		return fmt.Errorf("audit log of %d entries does not match its own checkpoint of %d: refusing to sign", head.Size, last.Size)
+	}
+	return nil
+}
+
+func (l *Log) take(ctx context.Context, tx *store.Tx, tree *hashes, e db.UnsequencedEntriesRow, leaf int64) error {
+	added, err := tlog.StoredHashesForRecordHash(leaf, tlog.RecordHash(e.Hash), tree)
+	if err != nil {
+		return err
+	}
+	first := tlog.StoredHashIndex(0, leaf)
+	for i, h := range added {
+		tree.fresh[first+int64(i)] = h
+		if err := tx.InsertLogHash(ctx, db.InsertLogHashParams{Idx: first + int64(i), Hash: h[:]}); err != nil {
+			return err
+		}
+	}
+	if err := tx.InsertLeaf(ctx, db.InsertLeafParams{Leaf: leaf, Owner: e.Owner, Chain: e.Chain, Seq: e.Seq}); err != nil {
+		return err
+	}
+	set := db.SetLeafParams{Owner: e.Owner, Chain: e.Chain, Seq: e.Seq}
+	set.Leaf.Int64, set.Leaf.Valid = leaf, true
+	return store.Moved(tx.SetLeaf(ctx, set))
+}
+
+func (l *Log) sign(size int64, tree tlog.HashReader) (Checkpoint, error) {
+	root, err := tlog.TreeHash(size, tree)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	text := fmt.Sprintf("%s\n%d\n%s\n", l.Keys.Signer().Name(), size, base64.StdEncoding.EncodeToString(root[:]))
+	signed, err := note.Sign(&note.Note{Text: text}, l.Keys.Signer())
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	return Checkpoint{Size: size, Root: root, Note: string(signed)}, nil
+}
+
+func (l *Log) open(text string) (Checkpoint, error) {
+	return OpenCheckpoint(text, l.Keys.LogVerifier())
+}
+
+// OpenCheckpoint verifies a signed checkpoint with the log's public key.
+func OpenCheckpoint(text, verifierKey string) (Checkpoint, error) {
+	verifier, err := note.NewVerifier(verifierKey)
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("log key: %w", err)
+	}
+	opened, err := note.Open([]byte(text), note.VerifierList(verifier))
+	if err != nil {
+		return Checkpoint{}, fmt.Errorf("checkpoint: %w", err)
+	}
+	lines := strings.Split(opened.Text, "\n")
+	if len(lines) < 3 || lines[0] != verifier.Name() {
+		return Checkpoint{}, errors.New("checkpoint: not of this log")
+	}
+	size, err := strconv.ParseInt(lines[1], 10, 64)
+	if err != nil || size < 0 {
+		return Checkpoint{}, errors.New("checkpoint: no tree size")
+	}
+	root, err := base64.StdEncoding.DecodeString(lines[2])
+	if err != nil || len(root) != tlog.HashSize {
+		return Checkpoint{}, errors.New("checkpoint: no root hash")
+	}
+	return Checkpoint{Size: size, Root: tlog.Hash(root), Note: text}, nil
+}
+
+// CheckEpoch compares the database with the checkpoint file: a database that is
+// older than the file was put back in time, and would give used attempts and
+// codes back, so it is refused (T14).
+func (l *Log) CheckEpoch(ctx context.Context) error {
+	if l.File == "" {
+		return nil
+	}
+	text, err := os.ReadFile(l.File)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	outside, err := l.open(string(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", l.File, err)
+	}
+	return l.DB.Read(ctx, func(q *db.Queries) error {
+		head, err := q.GetLogHead(ctx)
+		if err != nil {
+			return err
+		}
+		if head.Size < outside.Size {
+			return fmt.Errorf("the database is older than the checkpoint file %s (%d entries, the file says %d): "+
+				"a database that was put back gives used codes and attempts back, so it is not served", l.File, head.Size, outside.Size)
+		}
+		root, err := tlog.TreeHash(outside.Size, &hashes{ctx: ctx, q: q})
+		if err != nil {
+			return err
+		}
+		if root != outside.Root {
+			return fmt.Errorf("the database holds another history than the checkpoint file %s", l.File)
+		}
+		return nil
+	})
+}
+
+// Head gives the newest checkpoint and the highest time recorded.
+func (l *Log) Head(ctx context.Context) (Checkpoint, time.Time, error) {
+	var out Checkpoint
+	var high time.Time
+	err := l.DB.Read(ctx, func(q *db.Queries) error {
+		head, err := q.GetLogHead(ctx)
+		if err != nil {
+			return err
+		}
+		high = store.Time(head.HighWater)
+		if head.Size == 0 {
+			return nil
+		}
+		out, err = l.open(head.Checkpoint)
+		return err
+	})
+	return out, high, err
+}
+
+// Run takes steps until ctx ends: at once while there is work, else a few times
+// a second, so that an entry is in the log within a second.
+func (l *Log) Run(ctx context.Context, report func(error)) {
+	const pause = 200 * time.Millisecond
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		taken, err := l.Step(ctx)
+		if err != nil && ctx.Err() == nil && !recovery.IsKind(err, recovery.KindUnavailable) {
+			report(err)
+		}
+		wait := pause
+		if err == nil && taken == batch {
+			wait = 0
+		}
+		timer.Reset(wait)
+	}
+}
+
+// hashes reads the tree's stored hashes from the database, fresh ones first.
+type hashes struct {
+	ctx   context.Context
+	q     *db.Queries
+	fresh map[int64]tlog.Hash
+}
+
+// ReadHashes gives the hashes at the stored indexes.
+func (h *hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		if fresh, ok := h.fresh[index]; ok {
+			out[i] = fresh
+			continue
+		}
+		raw, err := h.q.GetLogHash(h.ctx, index)
+		if err != nil {
+			return nil, fmt.Errorf("audit log hash %d: %w", index, err)
+		}
+		if len(raw) != tlog.HashSize {
+			return nil, fmt.Errorf("audit log hash %d has %d bytes", index, len(raw))
+		}
+		out[i] = tlog.Hash(raw)
+	}
+	return out, nil
+}
+
+// writeFile replaces a file in one step, synced.
+func writeFile(path, text string) error {
+	temp, err := os.CreateTemp(filepath.Dir(path), ".checkpoint-*")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(temp.Name()) }()
+	if _, err := temp.WriteString(text); err != nil {
+		return errors.Join(err, temp.Close())
+	}
+	if err := errors.Join(temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(temp.Name(), path)
+}
