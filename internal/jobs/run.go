@@ -1,0 +1,166 @@
+package jobs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/store/db"
+)
+
+// Run does jobs until ctx ends, then waits for those under way. Wake starts it
+// at once; other nodes' jobs are found by polling.
+func (q *Queue) Run(ctx context.Context) {
+	q.init()
+	slots := make(chan struct{}, q.Workers)
+	var running sync.WaitGroup
+	defer running.Wait()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.wake:
+		case <-timer.C:
+		}
+		for ctx.Err() == nil {
+			free := q.Workers - len(slots)
+			if free == 0 {
+				break
+			}
+			claimed, err := q.claim(ctx, min(free, 32))
+			if err != nil {
+				if ctx.Err() == nil && !recovery.IsKind(err, recovery.KindUnavailable) {
+					q.Log.Error("claim jobs", "err", err)
+				}
+				break
+			}
+			for _, job := range claimed {
+				slots <- struct{}{}
+				running.Add(1)
+				go func() {
+					defer func() { <-slots; running.Done(); q.Wake() }()
+					q.do(context.WithoutCancel(ctx), job)
+				}()
+			}
+			if len(claimed) == 0 {
+				break
+			}
+		}
+		timer.Reset(poll)
+	}
+}
+
+// Drain does every job that is due now, and those that they bring, one after
+// another, and returns when none is left. It is for tests, the demo's clock and
+// for finishing work before a stop.
+func (q *Queue) Drain(ctx context.Context) error {
+	q.init()
+	for ctx.Err() == nil {
+		claimed, err := q.claim(ctx, 32)
+		if err != nil {
+			return err
+		}
+		if len(claimed) == 0 {
+			return nil
+		}
+		for _, job := range claimed {
+			q.do(ctx, job)
+		}
+	}
+	return ctx.Err()
+}
+
+func (q *Queue) claim(ctx context.Context, most int) ([]Job, error) {
+	var claimed []Job
+	now := q.Now()
+	var rows []db.ClaimJobsRow
+	err := q.DB.Write(ctx, func(tx *store.Tx) (err error) {
+		rows, err = tx.ClaimJobs(ctx, db.ClaimJobsParams{
+			Lease: store.Millis(now.Add(lease)), Now: store.Millis(now), Most: int32(most),
+		})
+		return err
+	})
+	for _, row := range rows {
+		job := Job{Key: row.Key, ID: row.ID, Kind: row.Kind, Attempt: int(row.Attempt)}
+		realm, sealed, _ := bytes.Cut(row.Payload, []byte("\n"))
+		job.Realm = recovery.Realm(realm)
+		plain, openErr := q.Keys.Open(place(job.Realm, job.Key, job.ID), sealed)
+		if openErr != nil {
+			q.bury(ctx, job, openErr)
+			continue
+		}
+		job.payload = plain
+		claimed = append(claimed, job)
+	}
+	return claimed, err
+}
+
+// do runs one job and records how it went.
+func (q *Queue) do(ctx context.Context, job Job) {
+	err := q.call(ctx, job)
+	if err == nil {
+		// A handler that finished the job in its own transaction left no row: removing nothing is fine.
+		err = q.DB.Write(ctx, func(tx *store.Tx) error {
+			_, err := tx.FinishJob(ctx, db.FinishJobParams{Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt)})
+			return err
+		})
+		if err != nil {
+			q.Log.Warn("finish job: it will be done again", "kind", job.Kind, "job", job.ID, "err", err)
+		}
+		return
+	}
+	final := recovery.IsKind(err, recovery.KindBadInput) || recovery.IsKind(err, recovery.KindConflict)
+	if final || job.Attempt >= maxAttempts {
+		q.bury(ctx, job, err)
+		return
+	}
+	due := q.Now().Add(backoff(job.Attempt))
+	q.Log.Warn("job failed, will be tried again", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "due", due, "err", err)
+	_ = q.DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.RetryJob(ctx, db.RetryJobParams{
+			Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt), DueAt: store.Millis(due), LastError: recovery.AsError(err).Key,
+		})
+		return err
+	}) // when the database is away the lease runs out instead, with the same effect
+}
+
+// backoff doubles from 2 seconds to 4 hours.
+func backoff(attempt int) time.Duration {
+	return min(time.Second<<min(attempt, 20), 4*time.Hour)
+}
+
+func (q *Queue) call(ctx context.Context, job Job) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("job %s panicked: %v\n%s", job.Kind, r, debug.Stack())
+		}
+	}()
+	handler, ok := q.handlers[job.Kind]
+	if !ok {
+		return fmt.Errorf("no handler for jobs of kind %q", job.Kind) // a newer node may know it
+	}
+	return handler(ctx, job)
+}
+
+// bury makes a dead letter: visible in `wanbi jobs` and the log, never tried again.
+func (q *Queue) bury(ctx context.Context, job Job, cause error) {
+	q.Log.Error("job is a dead letter", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "err", cause)
+	if f := q.buried[job.Kind]; f != nil && job.payload != nil {
+		if err := f(ctx, job); err != nil {
+			q.Log.Error("dead letter's consequence failed", "kind", job.Kind, "job", job.ID, "err", err)
+		}
+	}
+	_ = q.DB.Write(ctx, func(tx *store.Tx) error {
+		_, err := tx.BuryJob(ctx, db.BuryJobParams{
+			Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt), DeadAt: store.Millis(q.Now()), LastError: recovery.AsError(cause).Key,
+		})
+		return err
+	})
+}
