@@ -1,0 +1,231 @@
+// Package account keeps accounts and what changes on them without a case:
+// import, facts, secrets, locks, devices, contacts. It is also the built-in
+// directory, for hosts that do not keep accounts themselves.
+//
+// Every change goes through [Service.Edit]: the guarded row, an audit entry on
+// the account's own chain, and the events the host is told, in one transaction.
+//
+// Trust: callers here are hosts with a scoped key and package casework, which
+// has checked what it asks for. Nothing here gives a secret back.
+package account
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wanbi/wanbi/internal/audit"
+	"github.com/wanbi/wanbi/internal/jobs"
+	"github.com/wanbi/wanbi/internal/policy"
+	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/seal"
+	"github.com/wanbi/wanbi/internal/secret"
+	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/store/db"
+)
+
+// Service works on the accounts of every realm. Safe for concurrent use.
+type Service struct {
+	DB     *store.DB
+	Keys   *seal.Keyring
+	Queue  *jobs.Queue
+	Hasher *secret.Hasher
+	Policy func(recovery.Realm) (*policy.Policy, bool)
+	Now    func() time.Time
+	Log    *slog.Logger
+}
+
+// SecretPassword is the kind of the sign-in secret.
+const SecretPassword = "password"
+
+// hostIDKind is the blind index that finds an account by the host's own ID.
+const hostIDKind = "host-id"
+
+func place(realm recovery.Realm, id recovery.AccountID, column string) seal.Place {
+	return seal.Place{Realm: realm, Owner: string(id), Column: column}
+}
+
+// Chain is the account's audit chain.
+func Chain(realm recovery.Realm, id recovery.AccountID) audit.Chain {
+	return audit.Chain{Owner: string(id), ID: string(id), Realm: realm}
+}
+
+// Find gives the accounts that answer to an identifier, at most nine, in a fixed order.
+func (s *Service) Find(ctx context.Context, q *db.Queries, realm recovery.Realm, id recovery.Identifier) ([]recovery.AccountID, error) {
+	return s.find(ctx, q, realm, string(id.Kind), id.Value)
+}
+
+// FindHostID gives the account with the host's own ID; false when there is none.
+func (s *Service) FindHostID(ctx context.Context, q *db.Queries, realm recovery.Realm, hostID string) (recovery.AccountID, bool, error) {
+	found, err := s.find(ctx, q, realm, hostIDKind, hostID)
+	if err != nil || len(found) == 0 {
+		return "", false, err
+	}
+	return found[0], true, nil
+}
+
+func (s *Service) find(ctx context.Context, q *db.Queries, realm recovery.Realm, kind, value string) ([]recovery.AccountID, error) {
+	var out []recovery.AccountID
+	for _, idx := range s.Keys.Index(realm, kind, value) {
+		rows, err := q.FindAccounts(ctx, idx)
+		if err != nil {
+			return nil, err
+		}
+		for _, row := range rows {
+			out = append(out, recovery.AccountID(row))
+		}
+		if len(out) > 0 {
+			break // older keys are read only while a rotation has not reached the row
+		}
+	}
+	return out, nil
+}
+
+// HostID opens the host's own ID of an account.
+func (s *Service) HostID(row db.Account) (string, error) {
+	plain, err := s.Keys.Open(place(recovery.Realm(row.Realm), recovery.AccountID(row.AccountID), "accounts.host_id"), row.HostID)
+	return string(plain), err
+}
+
+// Contacts gives the contacts on file, where codes go first.
+func (s *Service) Contacts(ctx context.Context, q *db.Queries, realm recovery.Realm, id recovery.AccountID) ([]recovery.Contact, error) {
+	rows, err := q.ListContacts(ctx, string(id))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]recovery.Contact, 0, len(rows))
+	for _, row := range rows {
+		plain, err := s.Keys.Open(place(realm, id, "account_contacts.value"), row.Value)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, recovery.Contact{
+			ID: row.ID, Kind: recovery.ContactKind(row.Kind), Value: string(plain),
+			AddedAt: store.Time(row.AddedAt), ChangedAt: store.Time(row.ChangedAt),
+		})
+	}
+	return out, nil
+}
+
+// Identifiers gives the names the account answers to.
+func (s *Service) Identifiers(ctx context.Context, q *db.Queries, realm recovery.Realm, id recovery.AccountID) ([]recovery.Identifier, error) {
+	rows, err := q.ListAccountIdentifiers(ctx, string(id))
+	if err != nil {
+		return nil, err
+	}
+	out := make([]recovery.Identifier, 0, len(rows))
+	for _, row := range rows {
+		plain, err := s.Keys.Open(place(realm, id, "account_identifiers.value"), row.Value)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, recovery.Identifier{Kind: recovery.IdentifierKind(row.Kind), Value: string(plain)})
+	}
+	return out, nil
+}
+
+// Edit is an account being changed in a transaction.
+type Edit struct {
+	db.Account
+	Realm recovery.Realm
+	ID    recovery.AccountID
+	Tx    *store.Tx
+	Now   time.Time
+
+	s    *Service
+	head audit.Head
+	err  error
+}
+
+// Edit loads the account, lets fn change it, and writes it back guarded by its
+// version. An fn that records nothing leaves the row as it is.
+func (s *Service) Edit(ctx context.Context, tx *store.Tx, id recovery.AccountID, fn func(e *Edit) error) error {
+	row, err := tx.GetAccount(ctx, string(id))
+	if err != nil {
+		return err
+	}
+	e := &Edit{
+		Account: row, Realm: recovery.Realm(row.Realm), ID: id, Tx: tx, Now: s.Now(), s: s,
+		head: audit.Head{Seq: row.ChainSeq, Hash: row.ChainHead},
+	}
+	if err := fn(e); err != nil {
+		return err
+	}
+	if e.err != nil {
+		return e.err
+	}
+	if e.head.Seq == row.ChainSeq {
+		return nil
+	}
+	return store.Moved(tx.UpdateAccount(ctx, db.UpdateAccountParams{
+		AccountID: row.AccountID, Version: row.Version, Locale: e.Locale, LastSignInAt: e.LastSignInAt, WarnedAt: e.WarnedAt,
+		Epoch: e.Epoch, EventSeq: e.EventSeq, ChainSeq: e.head.Seq, ChainHead: e.head.Hash,
+	}))
+}
+
+// Record writes an entry on the account's chain.
+func (e *Edit) Record(ctx context.Context, event string, data map[string]string) {
+	if e.err != nil {
+		return
+	}
+	e.head, e.err = audit.Append(ctx, e.Tx, e.s.Keys, Chain(e.Realm, e.ID), e.head, audit.Entry{At: e.Now, Event: event, Data: data})
+}
+
+// EventJob is the kind of job that tells the host an event.
+const EventJob = "host.event"
+
+// Event is what a host is told; docs/events.md is its contract.
+type Event struct {
+	ID       string    `json:"id"`
+	Type     string    `json:"type"`
+	Realm    string    `json:"realm"`
+	Account  string    `json:"account"` // the host's own ID
+	Sequence int64     `json:"sequence"`
+	At       time.Time `json:"at"`
+	CaseRef  string    `json:"case_ref,omitempty"`
+	Reason   string    `json:"reason,omitempty"`
+}
+
+// Tell queues an event for the host, numbered in the account's own order.
+func (e *Edit) Tell(ctx context.Context, kind string, ref recovery.CaseRef, reason string) {
+	if e.err != nil {
+		return
+	}
+	hostID, err := e.s.HostID(e.Account)
+	if err != nil {
+		e.err = err
+		return
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		e.err = err
+		return
+	}
+	e.EventSeq++
+	e.err = e.s.Queue.Enqueue(ctx, e.Tx, jobs.New{
+		Key: string(e.ID), ID: id.String(), Kind: EventJob, Realm: e.Realm, Due: e.Now,
+		Payload: Event{
+			ID: id.String(), Type: kind, Realm: string(e.Realm), Account: hostID,
+			Sequence: e.EventSeq, At: e.Now, CaseRef: string(ref), Reason: reason,
+		},
+	})
+}
+
+// The event types that hosts are told.
+const (
+	EventSecretChanged   = "secret.changed"
+	EventSessionsEnded   = "sessions.ended"
+	EventAccountLocked   = "account.locked"
+	EventAccountUnlocked = "account.unlocked"
+)
+
+func newID() (string, error) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return "", fmt.Errorf("new ID: %w", err)
+	}
+	return id.String(), nil
+}
