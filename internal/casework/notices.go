@@ -1,0 +1,319 @@
+package casework
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/wanbi/wanbi/internal/account"
+	"github.com/wanbi/wanbi/internal/channel"
+	"github.com/wanbi/wanbi/internal/i18n"
+	"github.com/wanbi/wanbi/internal/jobs"
+	"github.com/wanbi/wanbi/internal/notify"
+	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/store/db"
+)
+
+const (
+	noticeJob  = account.NoticeJob
+	deliverJob = "message.deliver"
+	noteJob    = "account.note"
+)
+
+// delivery is one message that has to go out. Its text is made when it is sent,
+// from what is fixed here, so that a repeat is the same message.
+type delivery struct {
+	Kind    recovery.ContactKind `json:"kind,omitempty"` // empty: nothing to send
+	To      string               `json:"to,omitempty"`
+	Message string               `json:"message,omitempty"`
+	Args    map[string]string    `json:"args,omitempty"`
+	Locale  string               `json:"locale"`
+	Purpose recovery.Intent      `json:"purpose,omitempty"`
+	At      time.Time            `json:"at,omitzero"`
+	HoldEnd time.Time            `json:"hold_end,omitzero"`
+	Until   int64                `json:"until,omitempty"` // not sent any more from then on; 0 for no end
+}
+
+// tell queues notices to every contact of the account, or of every account that
+// a find-account case shows.
+func (st *step) tell(notice string) error {
+	accounts := []recovery.AccountID{recovery.AccountID(st.AccountID)}
+	if st.AccountID == "" {
+		_, common, err := st.proven()
+		if err != nil {
+			return err
+		}
+		accounts = accounts[:0]
+		for _, c := range common {
+			accounts = append(accounts, c.Account)
+		}
+	}
+	return st.tellAll(notice, accounts)
+}
+
+func (st *step) tellAll(notice string, accounts []recovery.AccountID) error {
+	for _, id := range accounts {
+		if err := st.s.Queue.Enqueue(st.ctx, st.tx, jobs.New{
+			Key: string(id), Kind: noticeJob, Realm: recovery.Realm(st.Realm), Due: st.now,
+			Payload: account.Notice{
+				Account: id, Kind: notice, Intent: recovery.Intent(st.Intent), Subject: recovery.Subject(st.Subject),
+				Case: recovery.CaseID(st.ID), Ref: recovery.CaseRef(st.Ref), At: st.now, Until: store.Time(st.HoldUntil),
+			},
+		}); err != nil {
+			return err
+		}
+	}
+	return st.record("notice.sent", map[string]string{"notice": notice})
+}
+
+// sendNotices is the job that turns a notice into one message a contact on file.
+func (s *Service) sendNotices(ctx context.Context, job jobs.Job) error {
+	var n account.Notice
+	if err := job.Read(&n); err != nil {
+		return err
+	}
+	p, ok := s.Realms.Policy(job.Realm)
+	if !ok {
+		return recovery.Unavailable("error.unavailable", time.Minute)
+	}
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := s.Queue.Finish(ctx, tx, job); err != nil {
+			return err
+		}
+		row, err := tx.GetAccount(ctx, string(n.Account))
+		if err != nil {
+			return err
+		}
+		contacts, err := s.Accounts.Contacts(ctx, tx.Queries, job.Realm, n.Account)
+		if err != nil {
+			return err
+		}
+		link, err := s.noticeLink(job.Realm, n)
+		if err != nil {
+			return err
+		}
+		for _, c := range contacts {
+			if err := s.Queue.Enqueue(ctx, tx, jobs.New{
+				Key: string(n.Account), Kind: deliverJob, Realm: job.Realm, Due: s.Now(),
+				Payload: delivery{
+					Kind: c.Kind, To: c.Value, Message: messagePrefix(c.Kind) + n.Kind, Locale: row.Locale, Purpose: n.Intent,
+					Args: map[string]string{"link": link, "ref": string(n.Ref)}, At: n.At, HoldEnd: n.Until,
+					Until: store.Millis(n.At.Add(p.Notify.Links.Std())),
+				},
+			}); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	s.Queue.Wake()
+	return err
+}
+
+func messagePrefix(kind recovery.ContactKind) string {
+	if kind == recovery.ContactPhone {
+		return "sms."
+	}
+	return "mail."
+}
+
+// noticeLink is the "not me" link: cancel while the case runs, disavow after.
+// A notice without a case leads to the start page.
+func (s *Service) noticeLink(realm recovery.Realm, n account.Notice) (string, error) {
+	if n.Case == "" {
+		return s.Origin + "/" + string(realm) + "/recover", nil
+	}
+	token, err := s.StopToken(n.Subject, n.Case, n.Account, n.At)
+	return s.Origin + "/" + string(realm) + "/cancel/" + token, err
+}
+
+const stopPurpose = "stop"
+
+// StopToken is the token of a cancel or disavow link.
+func (s *Service) StopToken(subject recovery.Subject, id recovery.CaseID, to recovery.AccountID, at time.Time) (string, error) {
+	raw, err := uuid.Parse(string(to))
+	if err != nil {
+		return "", err
+	}
+	extra := append(raw[:], []byte(strconv.FormatInt(at.UnixMilli(), 36))...)
+	return s.Keys.SealID(stopPurpose, string(subject), string(id), extra)
+}
+
+const linkPurpose = "link"
+
+// linkArgs turns the secret of an e-mailed proof link into the link.
+func (st *step) linkArgs(row db.Challenge, d channel.Delivery) (map[string]string, error) {
+	part, ok := d.Args["secret"]
+	if !ok {
+		return d.Args, nil
+	}
+	secret, err := hex.DecodeString(part)
+	if err != nil {
+		return nil, err
+	}
+	challenge, err := uuid.Parse(row.ID)
+	if err != nil {
+		return nil, err
+	}
+	token, err := st.s.Keys.SealID(linkPurpose, st.Subject, st.ID, append(challenge[:], secret...))
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"link": st.s.Origin + "/" + st.Realm + "/link/" + token}, nil
+}
+
+// deliver is the job that sends one message.
+func (s *Service) deliver(ctx context.Context, job jobs.Job) error {
+	var d delivery
+	if err := job.Read(&d); err != nil {
+		return err
+	}
+	if d.Kind == "" {
+		return nil
+	}
+	if d.Until != 0 && store.Millis(s.Now()) >= d.Until {
+		s.Log.Warn("message not sent: its time was over", "message", d.Message, "job", job.ID)
+		return nil
+	}
+	m, err := s.compose(job, d)
+	if err != nil {
+		return err
+	}
+	return s.Sender.Send(ctx, m)
+}
+
+// compose makes the message in the account's language, with one line in the other.
+func (s *Service) compose(job jobs.Job, d delivery) (notify.Message, error) {
+	p, ok := s.Realms.Policy(job.Realm)
+	if !ok {
+		return notify.Message{}, recovery.Unavailable("error.unavailable", time.Minute)
+	}
+	origin, err := url.Parse(s.Origin)
+	if err != nil {
+		return notify.Message{}, err
+	}
+	args := map[string]any{
+		"realm": p.Realm.Name[d.Locale], "host": origin.Hostname(), "at": d.At, "until": d.HoldEnd,
+		"purpose": "", "what": "", "minutes": strconv.Itoa(int(s.validity(job, d).Minutes())),
+	}
+	if d.Purpose != "" {
+		purpose := i18n.T(d.Locale, "intent."+string(d.Purpose)+".purpose", nil)
+		args["purpose"], args["what"] = purpose, purpose
+	}
+	for name, value := range d.Args {
+		args[name] = value
+	}
+	m := notify.Message{ID: job.ID, Kind: d.Kind, To: d.To, From: p.Realm.Name[d.Locale], Locale: d.Locale}
+	if d.Kind == recovery.ContactPhone {
+		m.Text = i18n.Message(d.Locale, d.Message, args)
+		return m, nil
+	}
+	m.Subject = i18n.T(d.Locale, d.Message+".subject", args)
+	m.Text = i18n.Message(d.Locale, d.Message+".text", args)
+	return m, nil
+}
+
+// validity is how long a code message says that its code works: the policy's
+// span, fixed when it was queued.
+func (s *Service) validity(job jobs.Job, d delivery) time.Duration {
+	p, ok := s.Realms.Policy(job.Realm)
+	if !ok {
+		return 0
+	}
+	switch {
+	case strings.HasPrefix(d.Message, "sms.code"):
+		return p.Channel("sms-code").Valid.Std()
+	case strings.HasPrefix(d.Message, "mail.code"):
+		return p.Channel("email-code").Valid.Std()
+	}
+	return p.Channel("email-link").Valid.Std()
+}
+
+type notePayload struct {
+	Account recovery.AccountID `json:"account"`
+	Subject recovery.Subject   `json:"subject"`
+	Case    recovery.CaseID    `json:"case"`
+	Ref     recovery.CaseRef   `json:"ref"`
+	Event   string             `json:"event"` // bound or ended
+	State   recovery.State     `json:"state"`
+}
+
+// note queues the entry about the case on its account's own chain; the account
+// may be on another shard, so it is not part of the case's transaction.
+func (st *step) note(event string) error {
+	if st.AccountID == "" {
+		return nil
+	}
+	return st.s.Queue.Enqueue(st.ctx, st.tx, jobs.New{
+		Key: st.AccountID, Kind: noteJob, Realm: recovery.Realm(st.Realm), Due: st.now,
+		Payload: notePayload{
+			Account: recovery.AccountID(st.AccountID), Subject: recovery.Subject(st.Subject), Case: recovery.CaseID(st.ID),
+			Ref: recovery.CaseRef(st.Ref), Event: event, State: recovery.State(st.State),
+		},
+	})
+}
+
+// noteAccount is the job that writes that entry.
+func (s *Service) noteAccount(ctx context.Context, job jobs.Job) error {
+	var n notePayload
+	if err := job.Read(&n); err != nil {
+		return err
+	}
+	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+		if err := s.Queue.Finish(ctx, tx, job); err != nil {
+			return err
+		}
+		if err := tx.BindAccountCase(ctx, db.BindAccountCaseParams{
+			AccountID: string(n.Account), CaseID: string(n.Case), Subject: string(n.Subject), BoundAt: store.Millis(s.Now()),
+		}); err != nil {
+			return err
+		}
+		if n.Event == "ended" {
+			if err := tx.EndAccountCase(ctx, db.EndAccountCaseParams{
+				AccountID: string(n.Account), CaseID: string(n.Case), EndedAt: store.Millis(s.Now()), EndState: string(n.State),
+			}); err != nil {
+				return err
+			}
+		}
+		return s.Accounts.Edit(ctx, tx, n.Account, func(e *account.Edit) error {
+			e.Record(ctx, "case."+n.Event, map[string]string{"case": string(n.Ref), "state": string(n.State)})
+			return nil
+		})
+	})
+	return err
+}
+
+// tellHost is the job that posts one event to the host, in the account's order:
+// an earlier one that still waits goes first, and a dead letter unblocks.
+func (s *Service) tellHost(ctx context.Context, job jobs.Job) error {
+	realm, ok := s.Realms.Get(job.Realm)
+	if !ok {
+		return recovery.Unavailable("error.unavailable", time.Minute)
+	}
+	if realm.Events == "" {
+		return nil
+	}
+	var event account.Event
+	if err := job.Read(&event); err != nil {
+		return err
+	}
+	var earlier int64
+	err := s.DB.Read(ctx, func(q *db.Queries) (err error) {
+		earlier, err = q.EarlierJobs(ctx, db.EarlierJobsParams{Key: job.Key, Kind: job.Kind, ID: job.ID})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if earlier > 0 {
+		return recovery.Unavailable("error.unavailable", time.Second).Because(fmt.Errorf("%d earlier events of the account wait", earlier))
+	}
+	return s.Hooks.Post(ctx, realm.Events, event.ID, event, nil)
+}

@@ -1,0 +1,183 @@
+package casework
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+
+	"github.com/wanbi/wanbi/internal/audit"
+	"github.com/wanbi/wanbi/internal/identifier"
+	"github.com/wanbi/wanbi/internal/limit"
+	"github.com/wanbi/wanbi/internal/policy"
+	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/store/db"
+)
+
+// Opening is a request to start a case.
+type Opening struct {
+	Realm      recovery.Realm
+	Intent     recovery.Intent
+	Identifier string // as typed
+	Locale     string
+	Device     string // ID in a device cookie that was ours, empty for none
+	Network    netip.Addr
+	Once       Once
+}
+
+// Opened is the case that was started.
+type Opened struct {
+	Subject recovery.Subject
+	ID      recovery.CaseID
+	Ref     recovery.CaseRef
+	Serial  int64
+}
+
+// Open starts a case about whoever the identifier names. The account is not
+// looked up, and nothing is sent.
+func (s *Service) Open(ctx context.Context, in Opening) (Opened, error) {
+	p, ok := s.Realms.Policy(in.Realm)
+	if !ok {
+		return Opened{}, recovery.NotFound("error.realm.unknown")
+	}
+	if p.Intents[in.Intent] == nil {
+		return Opened{}, recovery.BadInput("error.intent.unknown").At("intent")
+	}
+	id, err := identifier.Detect(in.Identifier, p.Identifiers)
+	if err != nil {
+		return Opened{}, err
+	}
+	var out Opened
+	var reply error
+	err = s.DB.Write(ctx, func(tx *store.Tx) error {
+		reply = nil
+		stored, err := s.lookUp(ctx, tx, in.Once)
+		if err != nil {
+			return err
+		}
+		if stored != nil {
+			out, reply = reopened(stored)
+			return nil
+		}
+		if reply, err = s.countNetwork(ctx, tx, p, in.Network); reply != nil || err != nil {
+			return err
+		}
+		out, err = s.insert(ctx, tx, p, in, id)
+		if err != nil || in.Once.Key == "" {
+			return err
+		}
+		return s.storeReply(ctx, tx, in.Once, storedReply{Opened: &openedCase{out.Subject, out.ID, out.Ref, out.Serial}})
+	})
+	if err != nil {
+		return Opened{}, err
+	}
+	return out, reply
+}
+
+func reopened(stored *storedReply) (Opened, error) {
+	if stored.Opened == nil {
+		return Opened{}, &recovery.Error{Kind: stored.Kind, Key: stored.Key, Args: stored.Args, Field: stored.Field, RetryAfter: stored.RetryAfter}
+	}
+	return Opened{stored.Opened.Subject, stored.Opened.ID, stored.Opened.Ref, stored.Opened.Serial}, nil
+}
+
+// insert writes the new case, its reference and its first audit entry.
+func (s *Service) insert(ctx context.Context, tx *store.Tx, p *policy.Policy, in Opening, id recovery.Identifier) (Opened, error) {
+	raw, err := newID()
+	if err != nil {
+		return Opened{}, err
+	}
+	out := Opened{Subject: s.Keys.Subject(in.Realm, id), ID: recovery.CaseID(raw), Ref: identifier.NewCaseRef(), Serial: 1}
+	now := s.Now()
+	row := db.Case{
+		Subject: string(out.Subject), ID: raw, Ref: string(out.Ref), Realm: string(in.Realm), Intent: string(in.Intent),
+		State: string(recovery.StateOpen), Version: 1, Kind: string(id.Kind), Locale: in.Locale, PolicyDigest: p.Digest(),
+		TokenSerial: out.Serial, Device: in.Device, Network: s.Keys.CountKey("network", limit.Network(in.Network)),
+		OpenedAt: store.Millis(now), TouchedAt: store.Millis(now), ExpiresAt: store.Millis(now.Add(p.Limits.OpenCase.Std())),
+	}
+	if row.Identifier, err = s.Keys.Seal(casePlace(row, "cases.identifier"), []byte(id.Value)); err != nil {
+		return Opened{}, err
+	}
+	head, err := audit.Append(ctx, tx, s.Keys, caseChain(row), audit.Start(), audit.Entry{
+		At: now, Event: "case.opened", To: recovery.StateOpen,
+		Data: map[string]string{"intent": row.Intent, "identifier": row.Kind, "policy": row.PolicyDigest},
+	})
+	if err != nil {
+		return Opened{}, err
+	}
+	row.ChainSeq, row.ChainHead = head.Seq, head.Hash
+	if err := insertCase(ctx, tx, row); err != nil {
+		return Opened{}, err
+	}
+	err = tx.InsertCaseRef(ctx, db.InsertCaseRefParams{Ref: row.Ref, Subject: row.Subject, CaseID: raw})
+	if store.Duplicate(err) {
+		return Opened{}, store.ErrStale // the reference is taken: begin again with another
+	}
+	return out, err
+}
+
+func insertCase(ctx context.Context, tx *store.Tx, row db.Case) error {
+	return tx.InsertCase(ctx, db.InsertCaseParams{
+		Subject: row.Subject, ID: row.ID, Ref: row.Ref, Realm: row.Realm, Intent: row.Intent, State: row.State, Version: row.Version,
+		Kind: row.Kind, Identifier: row.Identifier, Locale: row.Locale, PolicyDigest: row.PolicyDigest, TokenSerial: row.TokenSerial,
+		Device: row.Device, Network: row.Network, AccountID: row.AccountID, AccountEpoch: row.AccountEpoch, KnownDevice: row.KnownDevice,
+		Linked: row.Linked, OpenedAt: row.OpenedAt, TouchedAt: row.TouchedAt, ExpiresAt: row.ExpiresAt, HoldBegan: row.HoldBegan,
+		HoldUntil: row.HoldUntil, ClosedAt: row.ClosedAt, Outcome: row.Outcome, ChainSeq: row.ChainSeq, ChainHead: row.ChainHead,
+	})
+}
+
+// count counts one try under a key and says what the rule makes of it.
+func (s *Service) count(ctx context.Context, tx *store.Tx, rule limit.Rule, parts ...string) (limit.Verdict, error) {
+	now := s.Now()
+	row, err := tx.Count(ctx, db.CountParams{Key: s.Keys.CountKey(parts...), MinuteStart: store.Millis(now)})
+	if err != nil {
+		return limit.Verdict{}, err
+	}
+	return rule.Decide(limit.Counts{
+		MinuteStart: store.Time(row.MinuteStart), HourStart: store.Time(row.HourStart), DayStart: store.Time(row.DayStart),
+		Minute: row.MinuteN, Hour: row.HourN, Day: row.DayN,
+	}, now), nil
+}
+
+// countNetwork counts what one network caused. Past the limit the reply asks to wait.
+func (s *Service) countNetwork(ctx context.Context, tx *store.Tx, p *policy.Policy, network netip.Addr) (reply, err error) {
+	verdict, err := s.count(ctx, tx, limit.Rule{PerHour: int64(p.Limits.NetworkPerHour)}, "network", limit.Network(network))
+	if err != nil || verdict.Allowed {
+		return nil, err
+	}
+	return recovery.Limited("error.limited", verdict.RetryAfter), nil
+}
+
+// realmBuckets spreads the realm-wide counter so that it is no hot row.
+const realmBuckets = 8
+
+// countRealm counts a wrong answer for the whole realm. It refuses nobody; it
+// tells whether holds have to grow (T6).
+func (s *Service) countRealm(ctx context.Context, tx *store.Tx, realm recovery.Realm, subject string) error {
+	bucket := strconv.Itoa(limit.Bucket(subject, realmBuckets))
+	_, err := s.count(ctx, tx, limit.Rule{}, "realm", string(realm), bucket)
+	return err
+}
+
+// underAttack reads the realm-wide counter.
+func (s *Service) underAttack(ctx context.Context, tx *store.Tx, p *policy.Policy) (bool, error) {
+	most := int64(p.Limits.RealmWrongPerHour)
+	if most == 0 {
+		return false, nil
+	}
+	var sum int64
+	hourAgo := store.Millis(s.Now()) - 3600_000
+	for bucket := range realmBuckets {
+		row, err := tx.GetCount(ctx, s.Keys.CountKey("realm", string(p.Realm.ID), strconv.Itoa(bucket)))
+		if store.NotFound(err) {
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		if row.HourStart > hourAgo {
+			sum += row.HourN
+		}
+	}
+	return sum > most, nil
+}
