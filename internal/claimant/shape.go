@@ -1,0 +1,229 @@
+package claimant
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/wanbi/wanbi/internal/casework"
+	"github.com/wanbi/wanbi/internal/channel"
+	"github.com/wanbi/wanbi/internal/identifier"
+	"github.com/wanbi/wanbi/internal/policy"
+	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/secret"
+)
+
+// view reads the case and shapes it to what its claimant may learn.
+func (d *Door) view(ctx context.Context, a casework.Acting, external string) (CaseView, error) {
+	s, err := d.Cases.Snapshot(ctx, a)
+	if err != nil {
+		return CaseView{}, err
+	}
+	v := CaseView{
+		Case: external, Ref: s.Case.Ref, Realm: s.Case.Realm, Intent: s.Case.Intent, State: s.State, Turn: s.State.Turn(),
+		Identifier: identifier.Mask(s.Typed), IdentifierKind: s.Typed.Kind,
+		OpenedAt: s.Case.OpenedAt, ExpiresAt: s.Case.ExpiresAt, HoldBegan: s.Case.HoldBegan, HoldUntil: s.Case.HoldUntil,
+	}
+	v.Step = nextStep(s)
+	if v.Step == StepWays || v.Step == StepProve || v.Step == StepWait {
+		v.Ways = ways(s)
+		if v.Challenge, err = d.challenge(s); err != nil {
+			return v, err
+		}
+	}
+	switch v.Step {
+	case StepChoose:
+		err = d.showCandidates(ctx, s, &v)
+	case StepDone:
+		err = d.showDone(ctx, s, &v)
+	case StepSecret:
+		v.Secret = secretRules(s.Policy)
+	case StepUnlock, StepPerson:
+		v.Locks = lockViews(s)
+	}
+	if err != nil {
+		return v, err
+	}
+	return v, d.showNotified(ctx, s, &v)
+}
+
+// nextStep is the one thing the claimant does next.
+func nextStep(s casework.Snapshot) Step {
+	switch s.State {
+	case recovery.StateInReview:
+		return StepPerson
+	case recovery.StateApplying:
+		return StepApplying
+	case recovery.StateCompleted:
+		return StepDone
+	case recovery.StateDenied:
+		return StepDenied
+	case recovery.StateCancelled:
+		return StepStopped
+	case recovery.StateExpired:
+		return StepExpired
+	case recovery.StateHeld:
+		return heldStep(s)
+	}
+	finds := s.Case.Intent == recovery.IntentFindAccount && s.Decision.Met
+	if len(s.Candidates) > 1 && !finds {
+		return StepChoose
+	}
+	if s.Live != nil {
+		return StepProve
+	}
+	return StepWays
+}
+
+func heldStep(s casework.Snapshot) Step {
+	switch {
+	case !s.Ready():
+		return StepWait
+	case len(s.Blocked) > 0:
+		return StepPerson
+	case s.Case.Intent == recovery.IntentFindAccount:
+		return StepAccount
+	case s.Case.Intent == recovery.IntentUnlock:
+		return StepUnlock
+	}
+	return StepSecret
+}
+
+// ways lists what is offered. During a hold only ways that would shorten it are.
+func ways(s casework.Snapshot) []WayView {
+	var out []WayView
+	for _, w := range s.Decision.Ways {
+		if s.State == recovery.StateHeld && !s.Case.HoldBegan.Add(w.Hold).Before(s.Case.HoldUntil) {
+			continue
+		}
+		view := WayView{Name: w.Way.Name, Label: w.Way.Label, Hold: w.Hold}
+		for _, name := range w.Way.Prove {
+			ch, ok := channel.Get(name)
+			view.Channels = append(view.Channels, ChannelView{
+				Name: name, Proven: !slices.Contains(w.Missing, name), Open: ok && (!ch.Info().AccountBound || s.Case.Account != ""),
+			})
+		}
+		out = append(out, view)
+	}
+	return append(out, WayView{Name: "person", Person: true})
+}
+
+func (d *Door) challenge(s casework.Snapshot) (*ChallengeView, error) {
+	if s.Live == nil {
+		return nil, nil
+	}
+	external, err := d.Keys.SealID(purposeChallenge, string(s.Case.Subject), s.Live.ID, nil)
+	if err != nil {
+		return nil, recovery.Internal(err)
+	}
+	v := &ChallengeView{
+		ID: external, Way: s.Live.Way, Channel: s.Live.Channel, SentAt: time.UnixMilli(s.Live.CreatedAt).UTC(),
+		ExpiresAt: time.UnixMilli(s.Live.ExpiresAt).UTC(), ResendAt: time.UnixMilli(s.Live.ResendAt).UTC(),
+	}
+	v.Expired = !s.Now.Before(v.ExpiresAt)
+	if v.Channel == "sms-code" || v.Channel == "email-code" {
+		v.Digits = s.Policy.Channel(v.Channel).Digits
+	}
+	return v, nil
+}
+
+func secretRules(p *policy.Policy) *SecretView {
+	r := casework.PasswordRules(p)
+	v := &SecretView{Profile: r.Profile, MinLength: r.MinLength, MaxLength: r.MaxLength}
+	if r.Profile == secret.ProfileGBT22239 {
+		v.Classes = r.Classes
+	}
+	return v
+}
+
+func lockViews(s casework.Snapshot) []LockView {
+	var out []LockView
+	for _, lock := range s.Locks {
+		out = append(out, LockView{Reason: lock.Reason, Until: lock.Until, Clears: slices.Contains(s.Clears, lock.Reason)})
+	}
+	return out
+}
+
+func (d *Door) showCandidates(ctx context.Context, s casework.Snapshot, v *CaseView) error {
+	for _, id := range s.Candidates {
+		card, err := d.Cases.Card(ctx, s.Case.Realm, id)
+		if err != nil {
+			return err
+		}
+		choice, err := d.Keys.SealID(purposeChoice, string(s.Case.Subject), string(id), nil)
+		if err != nil {
+			return recovery.Internal(err)
+		}
+		v.Accounts = append(v.Accounts, AccountView{Choice: choice, Identifiers: mask(card.Identifiers, s.Typed)})
+	}
+	return nil
+}
+
+// showDone lists what is secured, and for find-account what was found.
+func (d *Door) showDone(ctx context.Context, s casework.Snapshot, v *CaseView) error {
+	if s.Case.Intent == recovery.IntentFindAccount {
+		found := s.Candidates
+		if s.Case.Account != "" {
+			found = []recovery.AccountID{s.Case.Account}
+		}
+		for _, id := range found {
+			card, err := d.Cases.Card(ctx, s.Case.Realm, id)
+			if err != nil {
+				return err
+			}
+			account := AccountView{Identifiers: mask(card.Identifiers, s.Typed)}
+			for _, lock := range card.Locks {
+				account.Locks = append(account.Locks, lock.Reason)
+			}
+			v.Accounts = append(v.Accounts, account)
+		}
+		return nil
+	}
+	v.Locks = lockViews(s) // what still holds
+	if s.Case.Intent == recovery.IntentResetPassword {
+		v.Done = append(v.Done, TaskView{Key: "task.sessions-ended", Done: s.HostTold, At: s.Case.ClosedAt})
+	}
+	v.Done = append(v.Done, TaskView{Key: "task.sign-in-again"})
+	for _, what := range s.Policy.Afterward.Review {
+		switch what {
+		case "phone", "email":
+			if !slices.ContainsFunc(v.Done, func(t TaskView) bool { return t.Key == "task.review-contacts" }) {
+				v.Done = append(v.Done, TaskView{Key: "task.review-contacts"})
+			}
+		case "backup-codes":
+			v.Done = append(v.Done, TaskView{Key: "task.backup-codes"})
+		}
+	}
+	v.Done = append(v.Done, TaskView{Key: "task.record", Done: true, At: s.Case.ClosedAt})
+	return nil
+}
+
+// mask shows a username as it is, because it is what one signs in with; of
+// everything else only what was typed is shown, the rest keeps its shape.
+func mask(ids []recovery.Identifier, typed recovery.Identifier) []MaskedIdentifier {
+	out := make([]MaskedIdentifier, 0, len(ids))
+	for _, id := range ids {
+		value := identifier.Mask(id)
+		if id.Kind == recovery.IdentifierUsername || id == typed && id.Kind != recovery.IdentifierResidentID {
+			value = id.Value
+		}
+		out = append(out, MaskedIdentifier{Kind: id.Kind, Value: value})
+	}
+	return out
+}
+
+// showNotified says who was told, once a contact of the account is proven.
+func (d *Door) showNotified(ctx context.Context, s casework.Snapshot, v *CaseView) error {
+	proven := slices.ContainsFunc(s.Proven, func(e recovery.Evidence) bool { return e.Contact != "" })
+	if !proven || s.Case.Account == "" {
+		return nil
+	}
+	card, err := d.Cases.Card(ctx, s.Case.Realm, s.Case.Account)
+	if err != nil {
+		return err
+	}
+	for _, contact := range card.Contacts {
+		v.Notified = append(v.Notified, identifier.MaskContact(contact))
+	}
+	return nil
+}
