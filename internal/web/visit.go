@@ -1,0 +1,228 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/a-h/templ"
+
+	"github.com/wanbi/wanbi/internal/claimant"
+	"github.com/wanbi/wanbi/internal/i18n"
+	"github.com/wanbi/wanbi/internal/policy"
+	"github.com/wanbi/wanbi/internal/recovery"
+)
+
+// visit is one request and its answer.
+type visit struct {
+	*site
+	w      http.ResponseWriter
+	r      *http.Request
+	now    time.Time
+	locale string
+	realm  recovery.Realm // empty outside realms
+	policy *policy.Policy // nil outside realms
+}
+
+// pickLocale takes the language that the person chose, then the browser's, then
+// the realm's.
+func (v *visit) pickLocale(fallback string) string {
+	if chosen := v.cookie(cookieLanguage); slices.Contains(i18n.Locales, chosen) {
+		return chosen
+	}
+	if read := i18n.Match(v.r.Header.Get("Accept-Language")); read != "" {
+		return read
+	}
+	if slices.Contains(i18n.Locales, fallback) {
+		return fallback
+	}
+	return i18n.Chinese
+}
+
+// switchLanguage remembers ?lang= and shows the same page again without it.
+func (v *visit) switchLanguage() bool {
+	if v.r.Method != http.MethodGet || !v.r.URL.Query().Has("lang") {
+		return false
+	}
+	if chosen := v.r.URL.Query().Get("lang"); slices.Contains(i18n.Locales, chosen) {
+		v.setCookie(cookieLanguage, chosen, 365*24*time.Hour)
+	}
+	v.seeOther(v.same())
+	return true
+}
+
+// same is the address of this request without its query. A path that a browser
+// would read as another host, //so or /\so, is the front page's instead.
+func (v *visit) same() string {
+	path := v.r.URL.EscapedPath()
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.HasPrefix(path, `/\`) {
+		return "/"
+	}
+	return path
+}
+
+// caller says where the request comes from, for the doors to count.
+func (v *visit) caller() claimant.Caller {
+	return claimant.Caller{
+		Network: v.Network(v.r),
+		Device:  v.cookie(cookieDevice(v.realm)),
+		Locale:  v.locale,
+	}
+}
+
+// path gives an address inside the realm.
+func (v *visit) path(rest string) string { return "/" + string(v.realm) + rest }
+
+// seeOther leads to a GET.
+func (v *visit) seeOther(path string) {
+	v.w.Header().Set("Location", path)
+	v.w.WriteHeader(http.StatusSeeOther)
+}
+
+// form reads the form once; a body that is too long or unreadable is refused
+// without saying what was in it (T15).
+func (v *visit) form() (url.Values, error) {
+	if err := v.r.ParseForm(); err != nil {
+		return nil, recovery.BadInput("error.request.malformed").Because(errors.New("the form cannot be read"))
+	}
+	return v.r.PostForm, nil
+}
+
+// one gives the single value of a field, empty when it was not sent. Two values
+// are refused: nobody downstream should have to choose one (T2).
+func one(form url.Values, name string) (string, error) {
+	values := form[name]
+	if len(values) > 1 {
+		return "", recovery.BadInput("error.request.malformed").At(name)
+	}
+	if len(values) == 0 {
+		return "", nil
+	}
+	return values[0], nil
+}
+
+// fields reads several fields, each at most once.
+func (v *visit) fields(names ...string) (map[string]string, error) {
+	form, err := v.form()
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]string, len(names))
+	for _, name := range names {
+		if out[name], err = one(form, name); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// page starts a page of this visit. Here is the address that shows it again.
+func (v *visit) page(here, heading string) *page {
+	return &page{locale: v.locale, realm: v.realm, policy: v.policy, now: v.now, here: here, heading: heading}
+}
+
+// t gives a text in the visitor's language; pairs are placeholder names and values.
+func (v *visit) t(key string, pairs ...any) string { return translate(v.locale, key, pairs) }
+
+// show renders a page whole before the first byte leaves, so that a failure
+// halfway is a failure and not half a page.
+func (v *visit) show(status int, body templ.Component) error {
+	var buffer bytes.Buffer
+	if err := body.Render(v.r.Context(), &buffer); err != nil {
+		return recovery.Internal(err)
+	}
+	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	v.w.Header().Set("Content-Language", v.locale)
+	v.w.WriteHeader(status)
+	_, _ = v.w.Write(buffer.Bytes()) // the reader is gone; nobody is left to tell
+	return nil
+}
+
+// fail shows an error as a page of its own.
+func (v *visit) fail(e *recovery.Error) {
+	v.note(e)
+	p := v.page(v.same(), v.t("page.error."+e.Kind.String()+".heading"))
+	if v.r.Method != http.MethodGet && v.policy != nil {
+		p.here = v.path("/recover")
+	}
+	problem := v.problem(e)
+	if e.RetryAfter > 0 {
+		problem.retryAt = v.now.Add(e.RetryAfter)
+	}
+	inCase := v.policy != nil && v.cookie(cookieCase(v.realm)) != "" && e.Kind != recovery.KindUnknown
+	if err := v.show(status(e.Kind), errorPage(p, problem, inCase)); err != nil {
+		v.note(recovery.AsError(err))
+		v.w.WriteHeader(http.StatusInternalServerError)
+	}
+}
+
+// note logs what is ours and sets the header of what can be tried again.
+func (v *visit) note(e *recovery.Error) {
+	if status(e.Kind) >= http.StatusInternalServerError {
+		v.Log.ErrorContext(v.r.Context(), "a page failed", "path", v.r.Pattern, "realm", v.realm, "key", e.Key, "err", e)
+	}
+	if e.RetryAfter > 0 {
+		v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+}
+
+// status is the one HTTP status of a kind.
+func status(kind recovery.Kind) int {
+	switch kind {
+	case recovery.KindBadInput, recovery.KindNotProven:
+		return http.StatusUnprocessableEntity
+	case recovery.KindWithheld, recovery.KindForbidden:
+		return http.StatusForbidden
+	case recovery.KindUnknown:
+		return http.StatusUnauthorized
+	case recovery.KindNotFound:
+		return http.StatusNotFound
+	case recovery.KindConflict:
+		return http.StatusConflict
+	case recovery.KindGone:
+		return http.StatusGone
+	case recovery.KindLimited:
+		return http.StatusTooManyRequests
+	case recovery.KindUnavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// problem is an error as a page shows it.
+type problem struct {
+	text    string
+	field   string // the id of the field it is about, empty for none
+	retryAt time.Time
+}
+
+// problem puts an error into words. Keys may come without their error. prefix.
+func (v *visit) problem(e *recovery.Error) *problem {
+	key := e.Key
+	if !i18n.Has(key) && i18n.Has("error."+key) {
+		key = "error." + key
+	}
+	args := map[string]any{}
+	if v.policy != nil {
+		args["identifiers"] = identifierNames(v.locale, v.policy.Identifiers)
+	}
+	for name, value := range e.Args {
+		args[name] = value
+	}
+	return &problem{text: i18n.Problem(v.locale, key, args, e.RetryAfter), field: e.Field}
+}
+
+// identifierNames reads 手机号、邮箱或用户名.
+func identifierNames(locale string, kinds []recovery.IdentifierKind) string {
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = i18n.T(locale, "identifier."+string(kind)+".name", nil)
+	}
+	return i18n.List(locale, names)
+}
