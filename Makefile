@@ -1,0 +1,50 @@
+# Wanbi. `make` alone lists the targets; recipes are quiet unless they fail.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.SILENT:
+MAKEFLAGS += --no-print-directory
+
+# Tools are pinned in tools/go.mod and built by the Go command when needed.
+TOOL := go tool -modfile=tools/go.mod
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+# The most that one package's tests may take, with the race detector on.
+TESTTIME ?= 12m
+
+.PHONY: help demo build test lint generate check-generated fuzz bench
+
+help: ## list the targets
+	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## run a demo on this machine, with nothing but Go
+	go run ./cmd/wanbi demo
+
+build: ## build bin/wanbi: one static binary, no cgo
+	CGO_ENABLED=0 go build -trimpath -o bin/wanbi ./cmd/wanbi
+
+test: ## everything that a change must pass; installs what is missing when root
+	scripts/install-test-tools
+	$(MAKE) lint
+	$(MAKE) check-generated
+	echo '== tests, with the race detector'
+	scripts/with-postgres go test -race -timeout $(TESTTIME) ./...
+
+lint: ## formatting, go vet, staticcheck
+	echo '== lint'
+	scripts/lint
+
+generate: ## write generated code anew: templ, sqlc, go generate
+	$(TOOL) templ generate -log-level error
+	$(TOOL) sqlc generate
+	go generate ./...
+
+check-generated: ## fail when committed generated code is stale
+	echo '== generated code'
+	scripts/check-generated
+
+fuzz: ## run each fuzz target for FUZZTIME (10s)
+	FUZZTIME=$(FUZZTIME) scripts/fuzz
+
+bench: ## run the Go benchmarks and name the machine
+	scripts/bench
