@@ -205,7 +205,7 @@ func (st *step) accept(row db.Challenge, info recovery.ChannelInfo, proof channe
 			return err
 		}
 		if used == 0 {
-			return kept{recovery.NotProven("error.code.wrong").At("code")}
+			return kept{recovery.NotProven(info.Failures[0]).At("code")}
 		}
 	}
 	id, err := newID()

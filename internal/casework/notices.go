@@ -16,6 +16,7 @@ import (
 	"github.com/wanbi/wanbi/internal/i18n"
 	"github.com/wanbi/wanbi/internal/jobs"
 	"github.com/wanbi/wanbi/internal/notify"
+	"github.com/wanbi/wanbi/internal/policy"
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/store"
 	"github.com/wanbi/wanbi/internal/store/db"
@@ -199,8 +200,9 @@ func (s *Service) compose(job jobs.Job, d delivery) (notify.Message, error) {
 	if err != nil {
 		return notify.Message{}, err
 	}
+	name := realmName(p, d.Locale)
 	args := map[string]any{
-		"realm": p.Realm.Name[d.Locale], "host": origin.Hostname(), "at": d.At, "until": d.HoldEnd,
+		"realm": name, "host": origin.Hostname(), "at": d.At, "until": d.HoldEnd,
 		"purpose": "", "what": "", "minutes": strconv.Itoa(int(s.validity(job, d).Minutes())),
 	}
 	if d.Purpose != "" {
@@ -210,7 +212,7 @@ func (s *Service) compose(job jobs.Job, d delivery) (notify.Message, error) {
 	for name, value := range d.Args {
 		args[name] = value
 	}
-	m := notify.Message{ID: job.ID, Kind: d.Kind, To: d.To, From: p.Realm.Name[d.Locale], Locale: d.Locale}
+	m := notify.Message{ID: job.ID, Kind: d.Kind, To: d.To, From: name, Locale: d.Locale}
 	if d.Kind == recovery.ContactPhone {
 		m.Text = i18n.Message(d.Locale, d.Message, args)
 		return m, nil
@@ -218,6 +220,16 @@ func (s *Service) compose(job jobs.Job, d delivery) (notify.Message, error) {
 	m.Subject = i18n.T(d.Locale, d.Message+".subject", args)
 	m.Text = i18n.Message(d.Locale, d.Message+".text", args)
 	return m, nil
+}
+
+// realmName is the realm's name in a language, or in the one it has.
+func realmName(p *policy.Policy, locale string) string {
+	for _, one := range []string{locale, p.Realm.Locale, i18n.Chinese} {
+		if name := p.Realm.Name[one]; name != "" {
+			return name
+		}
+	}
+	return string(p.Realm.ID)
 }
 
 // validity is how long a code message says that its code works: the policy's

@@ -210,6 +210,7 @@ func (st *step) apply(hash, device string) error {
 		}
 		e.Unlock(st.ctx, cleared, recovery.CaseRef(st.Ref), by)
 		e.Epoch++
+		e.LastSignInAt, e.WarnedAt = store.Millis(st.now), 0 // the owner is back: dormancy counts from here
 		st.AccountEpoch = e.Epoch
 		e.Record(st.ctx, "recovered", map[string]string{"case": st.Ref, "intent": st.Intent})
 		return st.earnDevice(e, device)

@@ -37,7 +37,7 @@ func (d *Door) view(ctx context.Context, a casework.Acting, external string) (Ca
 	case StepDone:
 		err = d.showDone(ctx, s, &v)
 	case StepSecret:
-		v.Secret = secretRules(s.Policy)
+		v.Secret, v.Typed = secretRules(s.Policy), s.Typed.Value
 	case StepUnlock, StepPerson:
 		v.Locks = lockViews(s)
 	}
@@ -154,7 +154,7 @@ func (d *Door) showCandidates(ctx context.Context, s casework.Snapshot, v *CaseV
 		if err != nil {
 			return recovery.Internal(err)
 		}
-		v.Accounts = append(v.Accounts, AccountView{Choice: choice, Identifiers: mask(card.Identifiers, s.Typed)})
+		v.Accounts = append(v.Accounts, AccountView{Choice: choice, Identifiers: mask(card.Identifiers)})
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ func (d *Door) showDone(ctx context.Context, s casework.Snapshot, v *CaseView) e
 			if err != nil {
 				return err
 			}
-			account := AccountView{Identifiers: mask(card.Identifiers, s.Typed)}
+			account := AccountView{Identifiers: mask(card.Identifiers)}
 			for _, lock := range card.Locks {
 				account.Locks = append(account.Locks, lock.Reason)
 			}
@@ -180,31 +180,32 @@ func (d *Door) showDone(ctx context.Context, s casework.Snapshot, v *CaseView) e
 		return nil
 	}
 	v.Locks = lockViews(s) // what still holds
-	if s.Case.Intent == recovery.IntentResetPassword {
+	done := func(key string) { v.Done = append(v.Done, TaskView{Key: key, Done: true, At: s.Case.ClosedAt}) }
+	if s.Case.Intent == recovery.IntentUnlock {
+		done("task.unlocked")
+	} else {
+		done("task.secret-set")
 		v.Done = append(v.Done, TaskView{Key: "task.sessions-ended", Done: s.HostTold, At: s.Case.ClosedAt})
 	}
-	v.Done = append(v.Done, TaskView{Key: "task.sign-in-again"})
-	for _, what := range s.Policy.Afterward.Review {
-		switch what {
-		case "phone", "email":
-			if !slices.ContainsFunc(v.Done, func(t TaskView) bool { return t.Key == "task.review-contacts" }) {
-				v.Done = append(v.Done, TaskView{Key: "task.review-contacts"})
-			}
-		case "backup-codes":
-			v.Done = append(v.Done, TaskView{Key: "task.backup-codes"})
-		}
+	done("task.codes-revoked")
+	done("task.contacts-told")
+	if s.Case.Intent == recovery.IntentResetPassword {
+		v.Done = append(v.Done, TaskView{Key: "task.sign-in-again"})
 	}
-	v.Done = append(v.Done, TaskView{Key: "task.record", Done: true, At: s.Case.ClosedAt})
+	for _, what := range s.Policy.Afterward.Review {
+		v.Done = append(v.Done, TaskView{Key: "task.review-" + what})
+	}
+	v.Done = append(v.Done, TaskView{Key: "task.record"})
 	return nil
 }
 
-// mask shows a username as it is, because it is what one signs in with; of
-// everything else only what was typed is shown, the rest keeps its shape.
-func mask(ids []recovery.Identifier, typed recovery.Identifier) []MaskedIdentifier {
+// mask shows a username as it is, because it is what one signs in with;
+// everything else keeps its shape.
+func mask(ids []recovery.Identifier) []MaskedIdentifier {
 	out := make([]MaskedIdentifier, 0, len(ids))
 	for _, id := range ids {
 		value := identifier.Mask(id)
-		if id.Kind == recovery.IdentifierUsername || id == typed && id.Kind != recovery.IdentifierResidentID {
+		if id.Kind == recovery.IdentifierUsername {
 			value = id.Value
 		}
 		out = append(out, MaskedIdentifier{Kind: id.Kind, Value: value})

@@ -71,6 +71,9 @@ type CaseView struct {
 	// Identifier is the mask of what was typed, never of what is on file.
 	Identifier     string
 	IdentifierKind recovery.IdentifierKind
+	// Typed is the identifier itself, at StepSecret only: what a password manager
+	// files the new password under.
+	Typed string
 	OpenedAt       time.Time
 	ExpiresAt      time.Time
 

@@ -169,9 +169,13 @@ func mistake(what, instead string) string {
 }
 
 // Problem gives the text of an error: T, with {retry} filled from retry, the
-// time after which trying again makes sense. A key that nobody wrote reads as
-// error.internal, so that no person ever reads a key.
+// time after which trying again makes sense. The key may come without its error.
+// prefix. One that nobody wrote reads as error.internal, so that no person ever
+// reads a key.
 func Problem(locale, key string, args map[string]any, retry time.Duration) string {
+	if !Has(key) && Has("error."+key) {
+		key = "error." + key
+	}
 	if !Has(key) {
 		mistake("no text for "+key, "")
 		key = "error.internal"

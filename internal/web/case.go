@@ -62,8 +62,12 @@ func (v *visit) caseAt(code int, view claimant.CaseView, problem *problem) error
 func (v *visit) again(err error) error {
 	e := recovery.AsError(err)
 	switch e.Kind {
-	case recovery.KindInternal, recovery.KindUnknown, recovery.KindLimited, recovery.KindUnavailable:
+	case recovery.KindInternal, recovery.KindUnknown, recovery.KindLimited:
 		return e
+	case recovery.KindUnavailable:
+		if e.Key != "error.answer.preparing" { // this one passes while the page is read
+			return e
+		}
 	}
 	view, viewErr := v.view()
 	if viewErr != nil {

@@ -177,8 +177,8 @@ func doneView(intent recovery.Intent) claimant.CaseView {
 		{Key: "task.sessions-ended", Done: true, At: noon},
 		{Key: "task.contacts-told", Done: true, At: noon},
 		{Key: "task.sign-in-again"},
-		{Key: "task.review-contacts"},
-		{Key: "task.backup-codes"},
+		{Key: "task.review-phone"},
+		{Key: "task.review-backup-codes"},
 		{Key: "task.record"},
 	}
 	if intent == recovery.IntentFindAccount {
@@ -187,6 +187,12 @@ func doneView(intent recovery.Intent) claimant.CaseView {
 			{Kind: recovery.IdentifierUsername, Value: "lixiaomei"}, {Kind: recovery.IdentifierPhone, Value: "13800001234"},
 		}}}
 	}
+	return view
+}
+
+func stillLockedView() claimant.CaseView {
+	view := doneView(recovery.IntentResetPassword)
+	view.Locks = []claimant.LockView{{Reason: recovery.LockRiskAlarm}}
 	return view
 }
 
@@ -267,6 +273,7 @@ func gallery() []fixture {
 		{"done", "tong", ofCase(doneView(recovery.IntentResetPassword))},
 		{"done-find", "tong", ofCase(doneView(recovery.IntentFindAccount))},
 		{"done-unlock", "tong", ofCase(doneView(recovery.IntentUnlock))},
+		{"done-locked", "tong", ofCase(stillLockedView())},
 		{"stopped", "tong", ofCase(baseView(claimant.StepStopped, recovery.StateCancelled))},
 		{"expired", "tong", ofCase(baseView(claimant.StepExpired, recovery.StateExpired))},
 		{"denied", "tong", ofCase(baseView(claimant.StepDenied, recovery.StateDenied))},
@@ -281,7 +288,7 @@ func gallery() []fixture {
 		{"notice-disavow", "tong", noticeView(recovery.StateCompleted, "disavow")},
 		{"notice-cancelled", "tong", noticeView(recovery.StateCancelled, "")},
 		{"notice-frozen", "tong", noticeView(recovery.StateCompleted, "")},
-		{"notice-applying", "tong", noticeView(recovery.StateApplying, "")},
+		{"notice-applying", "tong", noticeView(recovery.StateApplying, "disavow")},
 		{"notice-over", "tong", noticeView(recovery.StateExpired, "")},
 		{"notice-kept", "tong", (*visit).showKept},
 		{"error-limited", "tong", failing(recovery.Limited("error.limited", 12*time.Minute))},

@@ -53,10 +53,13 @@ func (v *visit) confirmLink() error {
 	if err != nil {
 		return err
 	}
-	if !view.Live || form["ref"] != string(view.Ref) {
+	if form["ref"] != string(view.Ref) {
 		return v.linkAt(view)
 	}
 	opened, err := v.Claimant.ConfirmLink(v.r.Context(), v.caller(), token)
+	if err != nil && !view.Live {
+		return v.linkAt(view) // not asked before: a second press of the same page still succeeds
+	}
 	if err != nil {
 		return err
 	}
@@ -122,19 +125,29 @@ func (v *visit) showKept() error {
 	return v.show(http.StatusOK, keptPage(v.page(v.path("/cancel/kept"), v.t("page.guest.kept.heading"))))
 }
 
-// noticeHeading is the heading of the page by what is left to do.
+// noticeHeading is the heading of the page by what is left to do. A recovery
+// that went through, or is going through, leaves nothing to do once it is frozen.
 func noticeHeading(view guest.LinkView) string {
 	switch {
 	case view.Act != "":
 		return "page.guest.heading"
 	case view.State == recovery.StateCancelled:
 		return "page.stopped.heading"
-	case view.State == recovery.StateCompleted:
+	case view.State == recovery.StateCompleted, view.State == recovery.StateApplying:
 		return "page.guest.frozen.heading"
-	case view.State == recovery.StateApplying:
-		return "page.applying.heading"
 	}
 	return "page.guest.over.heading"
+}
+
+// noticeNext says what the button would do.
+func noticeNext(view guest.LinkView) string {
+	switch {
+	case view.Act != "disavow":
+		return "page.guest.running"
+	case view.State == recovery.StateApplying:
+		return "page.guest.applying"
+	}
+	return "page.guest.completed"
 }
 
 // noticeLead says what came of the case once nothing is left to do.
@@ -142,10 +155,8 @@ func noticeLead(view guest.LinkView) string {
 	switch view.State {
 	case recovery.StateCancelled:
 		return "page.guest.cancelled.lead"
-	case recovery.StateCompleted:
+	case recovery.StateCompleted, recovery.StateApplying:
 		return "page.guest.frozen.lead"
-	case recovery.StateApplying:
-		return "page.guest.applying.lead"
 	}
 	return "page.guest.over.lead"
 }

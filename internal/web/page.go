@@ -18,6 +18,7 @@ type page struct {
 	here    string // the GET address that shows this page again
 	heading string
 	problem *problem // what went wrong, nil for nothing
+	nonce   string   // goes into the page's forms, so that pressing twice is one request
 }
 
 // translate gives a text; pairs are placeholder names and values.

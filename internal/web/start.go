@@ -1,9 +1,6 @@
 package web
 
 import (
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 
 	"github.com/wanbi/wanbi/internal/claimant"
@@ -82,7 +79,7 @@ func (v *visit) find(code int, intent recovery.Intent, typed string, problem *pr
 	here := v.path("/recover/" + string(intent))
 	p := v.page(here, v.t("page.find.heading", "identifiers", identifierNames(v.locale, v.policy.Identifiers)))
 	p.problem = problem
-	return v.show(code, findPage(p, intent, typed, rand.Text()))
+	return v.show(code, findPage(p, intent, typed))
 }
 
 // openCase opens a case about whatever was typed. Only the form of it can be
@@ -92,13 +89,11 @@ func (v *visit) openCase() error {
 	if err != nil {
 		return err
 	}
-	form, err := v.fields("identifier", "nonce")
+	form, err := v.fields("identifier")
 	if err != nil {
 		return err
 	}
-	from := v.caller()
-	from.Key = openNonce(form["nonce"], intent, form["identifier"])
-	opened, err := v.Claimant.Open(v.r.Context(), from, claimant.OpenRequest{
+	opened, err := v.Claimant.Open(v.r.Context(), v.caller(), claimant.OpenRequest{
 		Realm: v.realm, Intent: intent, Identifier: form["identifier"],
 	})
 	if err != nil {
@@ -114,16 +109,6 @@ func (v *visit) openCase() error {
 	v.enterCase(opened.Credentials)
 	v.seeOther(v.path("/case"))
 	return nil
-}
-
-// openNonce is the Idempotency-Key of one filling of the form: pressing twice
-// gives one case, going back and typing something else gives another.
-func openNonce(shown string, intent recovery.Intent, typed string) string {
-	if shown == "" {
-		shown = rand.Text()
-	}
-	sum := sha256.Sum256([]byte(shown + "\x00" + string(intent) + "\x00" + typed))
-	return hex.EncodeToString(sum[:])
 }
 
 func (v *visit) showHelp() error {

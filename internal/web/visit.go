@@ -2,7 +2,12 @@ package web
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"io"
 	"math"
 	"net/http"
 	"net/url"
@@ -28,6 +33,7 @@ type visit struct {
 	locale string
 	realm  recovery.Realm // empty outside realms
 	policy *policy.Policy // nil outside realms
+	key    string         // the Idempotency-Key of a POST, by fields
 }
 
 // pickLocale takes the language that the person chose, then the browser's, then
@@ -73,6 +79,7 @@ func (v *visit) caller() claimant.Caller {
 		Network: v.Network(v.r),
 		Device:  v.cookie(cookieDevice(v.realm)),
 		Locale:  v.locale,
+		Key:     v.key,
 	}
 }
 
@@ -107,24 +114,48 @@ func one(form url.Values, name string) (string, error) {
 	return values[0], nil
 }
 
-// fields reads several fields, each at most once.
+// fields reads several fields, each at most once, and sets the key of the POST.
 func (v *visit) fields(names ...string) (map[string]string, error) {
 	form, err := v.form()
 	if err != nil {
 		return nil, err
 	}
+	nonce, err := one(form, "nonce")
+	if err != nil {
+		return nil, err
+	}
+	typed := make([]string, len(names))
 	out := make(map[string]string, len(names))
-	for _, name := range names {
-		if out[name], err = one(form, name); err != nil {
+	for i, name := range names {
+		if typed[i], err = one(form, name); err != nil {
 			return nil, err
 		}
+		out[name] = typed[i]
 	}
+	v.key = fillingKey(nonce, v.r.URL.Path, typed)
 	return out, nil
+}
+
+// fillingKey is the Idempotency-Key of one filling of a form: pressing twice, or
+// again after the line broke, is the same request; going back and typing
+// something else is another. The doors keep it as a keyed hash only.
+func fillingKey(nonce, path string, typed []string) string {
+	if nonce == "" {
+		nonce = rand.Text() // not from our page: every press is its own
+	}
+	sum := sha256.New()
+	for _, part := range append([]string{nonce, path}, typed...) {
+		_ = binary.Write(sum, binary.BigEndian, int64(len(part))) // a hash takes everything
+		_, _ = io.WriteString(sum, part)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // page starts a page of this visit. Here is the address that shows it again.
 func (v *visit) page(here, heading string) *page {
-	return &page{locale: v.locale, realm: v.realm, policy: v.policy, now: v.now, here: here, heading: heading}
+	return &page{
+		locale: v.locale, realm: v.realm, policy: v.policy, now: v.now, here: here, heading: heading, nonce: rand.Text(),
+	}
 }
 
 // t gives a text in the visitor's language; pairs are placeholder names and values.
@@ -202,12 +233,8 @@ type problem struct {
 	retryAt time.Time
 }
 
-// problem puts an error into words. Keys may come without their error. prefix.
+// problem puts an error into words.
 func (v *visit) problem(e *recovery.Error) *problem {
-	key := e.Key
-	if !i18n.Has(key) && i18n.Has("error."+key) {
-		key = "error." + key
-	}
 	args := map[string]any{}
 	if v.policy != nil {
 		args["identifiers"] = identifierNames(v.locale, v.policy.Identifiers)
@@ -215,7 +242,7 @@ func (v *visit) problem(e *recovery.Error) *problem {
 	for name, value := range e.Args {
 		args[name] = value
 	}
-	return &problem{text: i18n.Problem(v.locale, key, args, e.RetryAfter), field: e.Field}
+	return &problem{text: i18n.Problem(v.locale, e.Key, args, e.RetryAfter), field: e.Field}
 }
 
 // identifierNames reads 手机号、邮箱或用户名.

@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -299,21 +298,25 @@ func TestInsecureCookiesHaveNoPrefix(t *testing.T) {
 	}
 }
 
-// Pressing twice is one case; typing something else is another.
-func TestOpenNonce(t *testing.T) {
-	a := openNonce("n", "reset-password", "li@example.cn")
-	if a != openNonce("n", "reset-password", "li@example.cn") {
-		t.Error("pressing twice gives two nonces")
+// Pressing twice is one request; typing something else is another.
+func TestFillingKey(t *testing.T) {
+	a := fillingKey("n", "/tong/case/answer", []string{"c", "123456"})
+	if a != fillingKey("n", "/tong/case/answer", []string{"c", "123456"}) {
+		t.Error("pressing twice gives two keys")
 	}
-	others := []string{
-		openNonce("n", "reset-password", "wu@example.cn"), openNonce("n", "unlock", "li@example.cn"),
-		openNonce("m", "reset-password", "li@example.cn"), openNonce("", "reset-password", "li@example.cn"),
+	for name, other := range map[string]string{
+		"another answer":  fillingKey("n", "/tong/case/answer", []string{"c", "123457"}),
+		"shifted fields":  fillingKey("n", "/tong/case/answer", []string{"c1", "23456"}),
+		"another form":    fillingKey("n", "/tong/case/choose", []string{"c", "123456"}),
+		"another page":    fillingKey("m", "/tong/case/answer", []string{"c", "123456"}),
+		"no nonce at all": fillingKey("", "/tong/case/answer", []string{"c", "123456"}),
+	} {
+		if other == a {
+			t.Errorf("%s gives the same key", name)
+		}
 	}
-	if slices.Contains(others, a) {
-		t.Error("another filling gives the same nonce")
-	}
-	if first := openNonce("", "unlock", "x"); first == openNonce("", "unlock", "x") {
-		t.Error("without the form's nonce, two people would share a case")
+	if first := fillingKey("", "/", nil); first == fillingKey("", "/", nil) {
+		t.Error("without the page's nonce, two people would share a request")
 	}
 }
 

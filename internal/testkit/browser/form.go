@@ -129,11 +129,17 @@ func (p *page) box(label string) (*html.Node, error) {
 
 // Press submits the form with the button that has this visible text or
 // accessible name, in full.
-func (b *Browser) Press(text string) error {
+func (b *Browser) Press(text string) error { return b.press("", text) }
+
+// PressUnder presses a button of a section, where several sections have one
+// with the same text.
+func (b *Browser) PressUnder(heading, text string) error { return b.press(heading, text) }
+
+func (b *Browser) press(heading, text string) error {
 	if b.page == nil {
 		return errNoPage
 	}
-	button, err := b.page.button(text)
+	button, err := b.page.button(heading, text)
 	if err != nil {
 		return err
 	}
@@ -151,12 +157,13 @@ func (b *Browser) Press(text string) error {
 	return b.load(b.from(v))
 }
 
-// button finds the one visible submit button with this text.
-func (p *page) button(text string) (*html.Node, error) {
+// button finds the one visible submit button with this text, in the section with
+// this heading unless that is empty.
+func (p *page) button(heading, text string) (*html.Node, error) {
 	var found []*html.Node
 	var names []string
 	for n := range p.elements() {
-		if !isButton(n) || concealed(n) {
+		if !isButton(n) || concealed(n) || (heading != "" && !under(n, heading)) {
 			continue
 		}
 		names = append(names, name(n))
@@ -175,6 +182,23 @@ func (p *page) button(text string) (*html.Node, error) {
 		return nil, p.errorf("button %q has type=%s and sends nothing", text, kind)
 	}
 	return found[0], nil
+}
+
+// under reports whether the node's nearest section has the heading.
+func under(n *html.Node, heading string) bool {
+	for n = n.Parent; n != nil; n = n.Parent {
+		if n.DataAtom != atom.Section {
+			continue
+		}
+		for d := range n.Descendants() {
+			switch d.DataAtom {
+			case atom.H1, atom.H2, atom.H3, atom.H4:
+				return called(d, heading)
+			}
+		}
+		return false
+	}
+	return false
 }
 
 // submission builds the request that the button's form makes.

@@ -30,6 +30,7 @@ type Value func(r *Run, args []string) (string, error)
 //	fill FIELD VALUE…   FIELD is the name or label of a field
 //	choose TEXT         a radio button or box, by label
 //	press TEXT          a button, by its whole text
+//	press-under H TEXT  the button of the section with the heading H
 //	reload              open the page again
 //	forget              drop cookies and page: the same person, another device
 //	see TEXT            fails unless it is visible
@@ -189,6 +190,16 @@ var generic = map[string]Command{
 	"visit":  acts((*browser.Browser).Visit),
 	"choose": acts((*browser.Browser).Choose),
 	"press":  acts((*browser.Browser).Press),
+	"press-under": func(r *Run, args []string) error {
+		if len(args) != 2 {
+			return fmt.Errorf("press-under takes HEADING and TEXT")
+		}
+		b, err := r.Browser()
+		if err != nil {
+			return err
+		}
+		return b.PressUnder(args[0], args[1])
+	},
 	"follow": acts(func(b *browser.Browser, text string) error {
 		if strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") {
 			return b.FollowURL(text)
