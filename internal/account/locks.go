@@ -41,6 +41,9 @@ func (e *Edit) Unlock(ctx context.Context, reasons []recovery.LockReason, ref re
 			continue
 		}
 		cleared++
+		if reason == recovery.LockDormant {
+			e.LastSignInAt, e.WarnedAt = store.Millis(e.Now), 0 // else the next sweep locks it again
+		}
 		e.Record(ctx, "account.unlocked", map[string]string{"reason": string(reason), "by": by})
 		e.Tell(ctx, EventAccountUnlocked, ref, string(reason))
 	}

@@ -21,7 +21,7 @@ const BackupCodes = 10
 func (backupCode) Info() recovery.ChannelInfo {
 	return recovery.ChannelInfo{
 		Name: "backup-code", Factor: recovery.FactorPossession, Strength: 80,
-		Failures: []string{"error.code.wrong"},
+		Failures: []string{"error.backup-code.wrong"},
 	}
 }
 
@@ -54,7 +54,7 @@ func (backupCode) Check(_ context.Context, challenge Challenge, answer Answer) (
 		}
 	}
 	if found == "" {
-		return Proof{}, recovery.NotProven("error.code.wrong").At("code")
+		return Proof{}, recovery.NotProven("error.backup-code.wrong").At("code")
 	}
 	return Proof{BackupCode: found}, nil
 }

@@ -86,7 +86,7 @@ CREATE TABLE accounts (
   version         BIGINT NOT NULL,
   locale          TEXT   NOT NULL,
   created_at      BIGINT NOT NULL,
-  last_sign_in_at BIGINT NOT NULL,
+  last_sign_in_at BIGINT NOT NULL,        -- or the last completed recovery; dormancy counts from it
   warned_at       BIGINT NOT NULL,        -- dormancy warning sent
   epoch           BIGINT NOT NULL,        -- grows with every completed recovery: older codes, links and cases are void
   event_seq       BIGINT NOT NULL,        -- number of the last event told to the host

@@ -1,0 +1,112 @@
+package account
+
+import (
+	"context"
+	"iter"
+	"slices"
+
+	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/store/db"
+)
+
+// Export gives every account of a realm in a form that Import takes back, in a
+// fixed order, one in memory at a time. Left out are the secrets, since their
+// hashes are bound to this installation's keys, and locks that the realm's host
+// did not set. The error ends it.
+func (s *Service) Export(ctx context.Context, realm recovery.Realm) iter.Seq2[Record, error] {
+	return func(yield func(Record, error) bool) {
+		const page = 200
+		for after := ""; ; {
+			var ids []string
+			err := s.DB.Read(ctx, func(q *db.Queries) (err error) {
+				ids, err = q.AccountsAfter(ctx, db.AccountsAfterParams{Realm: string(realm), AccountID: after, Limit: page})
+				return err
+			})
+			if err != nil {
+				yield(Record{}, err)
+				return
+			}
+			for _, id := range ids {
+				record, err := s.export(ctx, realm, recovery.AccountID(id))
+				if !yield(record, err) || err != nil {
+					return
+				}
+				after = id
+			}
+			if len(ids) < page {
+				return
+			}
+		}
+	}
+}
+
+// export reads one account as a record.
+func (s *Service) export(ctx context.Context, realm recovery.Realm, id recovery.AccountID) (r Record, err error) {
+	err = s.DB.Read(ctx, func(q *db.Queries) error {
+		row, err := q.GetAccount(ctx, string(id))
+		if err != nil {
+			return err
+		}
+		if r.ID, err = s.HostID(row); err != nil {
+			return err
+		}
+		r.Locale = row.Locale
+		if at := store.Time(row.LastSignInAt); !at.IsZero() {
+			r.LastSignInAt = &at
+		}
+		if err := s.exportNames(ctx, q, realm, id, &r); err != nil {
+			return err
+		}
+		facts, err := s.Facts(ctx, q, realm, id)
+		if err != nil {
+			return err
+		}
+		r.RealName = facts["real-name"]
+		if r.ResidentID == "" {
+			r.ResidentID = facts["resident-id"]
+		}
+		locks, err := s.Locks(ctx, q, id)
+		for _, reason := range []recovery.LockReason{recovery.LockViolation, recovery.LockRiskAlarm, recovery.LockDormant} {
+			if r.Locked == "" && slices.ContainsFunc(locks, func(l recovery.Lock) bool { return l.Reason == reason }) {
+				r.Locked = string(reason)
+			}
+		}
+		return err
+	})
+	return r, err
+}
+
+// exportNames tells contacts that are also identifiers from further ones.
+func (s *Service) exportNames(ctx context.Context, q *db.Queries, realm recovery.Realm, id recovery.AccountID, r *Record) error {
+	ids, err := s.Identifiers(ctx, q, realm, id)
+	if err != nil {
+		return err
+	}
+	for _, one := range ids {
+		switch one.Kind {
+		case recovery.IdentifierPhone:
+			r.Phone = one.Value
+		case recovery.IdentifierEmail:
+			r.Email = one.Value
+		case recovery.IdentifierUsername:
+			r.Username = one.Value
+		case recovery.IdentifierResidentID:
+			r.ResidentID = one.Value
+		}
+	}
+	contacts, err := s.Contacts(ctx, q, realm, id)
+	for _, c := range contacts {
+		switch {
+		case c.Value == r.Phone || c.Value == r.Email:
+		case c.Kind == recovery.ContactPhone:
+			r.MorePhones = append(r.MorePhones, c.Value)
+		default:
+			r.MoreEmails = append(r.MoreEmails, c.Value)
+		}
+	}
+	if last := LastContactChange(contacts); !last.IsZero() {
+		r.ContactChangedAt = &last
+	}
+	return err
+}
