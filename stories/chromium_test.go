@@ -77,7 +77,7 @@ func (w *walk) run() {
 	if len(messages) != 1 {
 		w.t.Fatalf("%d messages came", len(messages))
 	}
-	w.do("secret", chromedp.SetValue(`input[name=code]`, ""), chromedp.SendKeys(`input[name=code]`, messages[0].Code),
+	w.do("secret", chromedp.SendKeys(`input[name=code]`, messages[0].Code),
 		chromedp.Click(`form:has(input[name=code]) button[type=submit]`))
 	w.expect(`input[name=password][autocomplete=new-password]`)
 	w.do("done", chromedp.SendKeys(`input[name=password]`, "New-jade-2026"), chromedp.Click(`form:has(input[name=password]) button[type=submit]`))
@@ -132,4 +132,3 @@ func (w *walk) see(text string) {
 		w.t.Fatalf("%q is not on the page: %v\n%s", text, err, body)
 	}
 }
-

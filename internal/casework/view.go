@@ -8,6 +8,7 @@ import (
 	"github.com/wanbi/wanbi/internal/account"
 	"github.com/wanbi/wanbi/internal/policy"
 	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/replay"
 	"github.com/wanbi/wanbi/internal/store"
 	"github.com/wanbi/wanbi/internal/store/db"
 )
@@ -95,7 +96,8 @@ func (st *step) snapshotAccount(out *Snapshot, facts policy.Facts) (err error) {
 	}
 	out.Blocked, out.Clears = st.blocked(facts), st.clears(facts)
 	waiting, err := st.tx.EarlierJobs(st.ctx, db.EarlierJobsParams{Key: st.AccountID, Kind: account.EventJob, ID: "~"})
-	out.HostTold = waiting == 0
+	realm, _ := st.s.Realms.Get(recovery.Realm(st.Realm))
+	out.HostTold = waiting == 0 || realm.Events == ""
 	return err
 }
 
@@ -142,7 +144,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 		if _, err := tx.SweepCounters(ctx, store.Millis(now.Add(-48*time.Hour))); err != nil {
 			return err
 		}
-		_, err := tx.SweepReplies(ctx, store.Millis(now.Add(-2*replyLife)))
+		_, err := tx.SweepReplies(ctx, store.Millis(now.Add(-2*replay.Life)))
 		return err
 	}))
 }
