@@ -92,6 +92,9 @@ var rooms = map[string]room{
 	"internal/jobs": {floor: edges, says: "the outbox: side effects and timers in the caller's transaction", bans: map[string]string{
 		"casework": "jobs never decide; who decides hands them their work", "web": noRendering,
 	}},
+	"internal/replay": {floor: edges, says: "the answer to a request that is sent again", bans: map[string]string{
+		"casework": "a kept answer knows no cases; casework says what is kept", "web": noRendering,
+	}},
 	"internal/verify": {floor: edges, says: "client of the verifier contract, and the simulator", bans: map[string]string{
 		"store": checksOnly, "casework": checksOnly,
 	}},
@@ -151,6 +154,8 @@ var sameFloor = map[string]string{
 	"internal/audit → internal/seal":        "an entry's payload is sealed, and its hash outlives the erasure",
 	"internal/jobs → internal/store":        "a side effect is a row in the transaction that asks for it",
 	"internal/jobs → internal/seal":         "a job's payload holds addresses and links, and is sealed at rest",
+	"internal/replay → internal/store":      "an answer is kept in the transaction of what it answers",
+	"internal/replay → internal/seal":       "an answer may hold what only its requester may read",
 	"internal/directory → internal/webhook": "the webhook directory is a signed call to the host",
 	"internal/casework → internal/account":  "a case ends in a change to an account",
 	"internal/casework → internal/channel":  "casework starts and checks challenges; channels know no cases",

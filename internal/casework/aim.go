@@ -77,6 +77,9 @@ func (st *step) aimContact(to aim, info recovery.ChannelInfo, candidates []recov
 		}
 	}
 	if len(holders) == 0 {
+		if direct { // counted as if it were on file, so that plus tags do not multiply what strangers are sent (T27)
+			to.destination = st.s.destinationKey(recovery.Contact{Kind: info.Contact, Value: typed.Value})
+		}
 		return to, nil
 	}
 	to.destination = st.s.destinationKey(contact)

@@ -2,6 +2,7 @@ package casework
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -92,7 +93,8 @@ func (st *step) tryOnce(row db.Challenge, in Answering) (recovery.ChannelInfo, e
 		return info, err
 	}
 	if !visible.Allowed {
-		return info, kept{recovery.Limited("error.limited", visible.RetryAfter)}
+		err := errors.Join(st.s.uncount(st.ctx, st.tx, guesses.visible.key...), st.s.uncount(st.ctx, st.tx, guesses.hidden.key...))
+		return info, errorOr(err, recovery.Limited("error.limited", visible.RetryAfter))
 	}
 	proof, err := st.compare(ch, row, in.Answer, hidden.Allowed)
 	if recovery.IsKind(err, recovery.KindNotProven) {
@@ -108,7 +110,7 @@ func (st *step) tryOnce(row db.Challenge, in Answering) (recovery.ChannelInfo, e
 		return info, err
 	}
 	for _, g := range []counting{guesses.visible, guesses.hidden} { // a right answer is no guess
-		if _, err := st.tx.Uncount(st.ctx, st.s.Keys.CountKey(g.key...)); err != nil {
+		if err := st.s.uncount(st.ctx, st.tx, g.key...); err != nil {
 			return info, err
 		}
 	}
@@ -132,12 +134,9 @@ type counting struct {
 // account knows counts apart, so that strangers cannot use its guesses up.
 func (st *step) guesses(row db.Challenge) (g struct{ visible, hidden counting }) {
 	rule := guessRule(st.policy, row.Channel)
-	g.visible = counting{[]string{"guess", st.Subject, row.Channel}, rule}
-	g.hidden = counting{[]string{"guess-at", st.Realm, row.Destination, row.Channel}, rule}
-	if row.KnownDevice != 0 {
-		g.visible = counting{append(g.visible.key, st.Device), reserveRule(st.policy)}
-		g.hidden = counting{append(g.hidden.key, st.Device), reserveRule(st.policy)}
-	}
+	known := row.KnownDevice != 0
+	g.visible = st.reserved(known, rule, []string{"guess", st.Subject, row.Channel})
+	g.hidden = st.reserved(known, rule, []string{"guess-at", st.Realm, row.Destination, row.Channel})
 	return g
 }
 

@@ -61,15 +61,6 @@ func (s *Service) Register() {
 	s.Queue.Handle(freezeJob, s.freeze)
 }
 
-// Once makes a step happen once however often it is asked for: Key is the
-// caller's Idempotency-Key, Scope a keyed hash of the caller's own secret and
-// Fingerprint one of the request. The zero value asks for nothing.
-type Once struct {
-	Scope       string
-	Key         string
-	Fingerprint string
-}
-
 // step is a case being moved in a transaction.
 type step struct {
 	db.Case

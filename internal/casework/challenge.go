@@ -41,9 +41,15 @@ func guessRule(p *policy.Policy, name string) limit.Rule {
 	return limit.Rule{PerHour: int64(c.WrongPerHour), PerDay: int64(c.WrongPerDay)}
 }
 
-// reserveRule is what a known device keeps for itself.
-func reserveRule(p *policy.Policy) limit.Rule {
-	return limit.Rule{PerHour: int64(p.Limits.KnownDeviceReserve)}
+// reserved counts for a device that the account knows apart: fewer an hour and as
+// many a day. Without a reserve it counts as any other does.
+func (st *step) reserved(known bool, rule limit.Rule, key []string) counting {
+	reserve := int64(st.policy.Limits.KnownDeviceReserve)
+	if !known || reserve == 0 {
+		return counting{key, rule}
+	}
+	rule.PerHour = reserve
+	return counting{append(key, st.Device), rule}
 }
 
 // StartChallenge starts one channel of a way, or sends it again: the challenge
@@ -54,12 +60,13 @@ func (s *Service) StartChallenge(ctx context.Context, a Acting, way, name string
 		if err != nil {
 			return err
 		}
-		verdict, err := s.count(ctx, st.tx, messageRule(st.policy), "send", st.Subject, name, st.Device)
+		sendAs := []string{"send", st.Subject, name, st.Device}
+		verdict, err := s.count(ctx, st.tx, messageRule(st.policy), sendAs...)
 		if err != nil {
 			return err
 		}
 		if !verdict.Allowed {
-			return kept{recovery.Limited("error.limited", verdict.RetryAfter)}
+			return errorOr(s.uncount(ctx, st.tx, sendAs...), recovery.Limited("error.limited", verdict.RetryAfter))
 		}
 		return st.insertChallenge(way, ch)
 	})
@@ -186,12 +193,11 @@ func (st *step) begin(row db.Challenge) error {
 	if err != nil {
 		return err
 	}
-	sendAs := []string{"send", to.destination}
-	rule := messageRule(st.policy)
-	if to.known {
-		sendAs, rule = append(sendAs, st.Device), reserveRule(st.policy)
+	send := st.reserved(to.known, messageRule(st.policy), []string{"send", to.destination})
+	allowed, err := st.s.count(st.ctx, st.tx, send.rule, send.key...)
+	if err == nil && !allowed.Allowed {
+		err = st.s.uncount(st.ctx, st.tx, send.key...)
 	}
-	allowed, err := st.s.count(st.ctx, st.tx, rule, sendAs...)
 	if err != nil {
 		return err
 	}
@@ -275,7 +281,7 @@ func (st *step) sendNothing(row db.Challenge, to aim, allowed bool) error {
 		if err != nil {
 			return err
 		}
-		due, err := st.unknownDue()
+		due, err := st.unknownDue(value)
 		if err != nil {
 			return err
 		}
@@ -288,20 +294,34 @@ func (st *step) sendNothing(row db.Challenge, to aim, allowed bool) error {
 	return st.s.Queue.Enqueue(st.ctx, st.tx, job)
 }
 
-// unknownDue says whether this address is told now.
-func (st *step) unknownDue() (bool, error) {
-	verdict, err := st.s.count(st.ctx, st.tx, limit.Rule{PerHour: unknownPerNetwork}, "unknown", st.Network)
-	if err != nil || !verdict.Allowed {
-		return false, err
+// unknownDue says whether this mailbox, whatever its plus tag, is told now.
+func (st *step) unknownDue(value recovery.Identifier) (bool, error) {
+	for _, cap := range []struct {
+		rule limit.Rule
+		key  []string
+	}{
+		{limit.Rule{PerHour: unknownPerNetwork}, []string{"unknown", st.Network}},
+		{limit.Rule{PerHour: unknownPerRealm}, []string{"unknown-realm", st.Realm}},
+	} {
+		verdict, err := st.s.count(st.ctx, st.tx, cap.rule, cap.key...)
+		if err != nil || !verdict.Allowed {
+			return false, err
+		}
 	}
+	mailbox := st.s.Keys.Subject(recovery.Realm(st.Realm), recovery.Identifier{
+		Kind: recovery.IdentifierEmail, Value: identifier.Mailbox(value.Value),
+	})
 	rows, err := st.tx.TellUnknown(st.ctx, db.TellUnknownParams{
-		Subject: st.Subject, Now: store.Millis(st.now), Before: store.Millis(st.now.Add(-unknownEvery)),
+		Subject: string(mailbox), Now: store.Millis(st.now), Before: store.Millis(st.now.Add(-unknownEvery)),
 	})
 	return rows > 0, err
 }
 
-// unknownPerNetwork caps "no account here" messages that one network causes an hour.
-const unknownPerNetwork = 20
+// How many "no account here" messages one network and one realm cause an hour.
+const (
+	unknownPerNetwork = 20
+	unknownPerRealm   = 500
+)
 
 func (st *step) identifier() (recovery.Identifier, error) {
 	plain, err := st.s.Keys.Open(st.place("cases.identifier"), st.Identifier)

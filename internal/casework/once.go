@@ -2,17 +2,16 @@ package casework
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/recovery"
-	"github.com/wanbi/wanbi/internal/seal"
+	"github.com/wanbi/wanbi/internal/replay"
 	"github.com/wanbi/wanbi/internal/store"
-	"github.com/wanbi/wanbi/internal/store/db"
 )
 
-// replyLife is how long a repeated request gets the first one's answer.
-const replyLife = 24 * time.Hour
+// Once makes a step happen once however often it is asked for. The zero value
+// asks for nothing.
+type Once = replay.Once
 
 // storedReply is how a step ended. What the claimant sees is drawn anew from
 // the case, so that a repeat never shows an older state than the truth.
@@ -33,39 +32,15 @@ type openedCase struct {
 	Serial  int64            `json:"serial"`
 }
 
-func replyPlace(once Once) seal.Place {
-	return seal.Place{Realm: "", Owner: once.Scope + "/" + once.Key, Column: "idempotency.reply"}
-}
+// replies keeps how steps ended.
+func (s *Service) replies() replay.Book { return replay.Book{Keys: s.Keys, Now: s.Now} }
 
 // lookUp gives the stored reply of a request that was answered before. The same
 // key with another request is an error.
 func (s *Service) lookUp(ctx context.Context, tx *store.Tx, once Once) (*storedReply, error) {
-	if once.Key == "" {
-		return nil, nil
-	}
-	row, err := tx.GetReply(ctx, db.GetReplyParams{Scope: once.Scope, Key: once.Key})
-	if store.NotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !s.Now().Before(store.Time(row.CreatedAt).Add(replyLife)) {
-		return nil, tx.DeleteReply(ctx, db.DeleteReplyParams{Scope: once.Scope, Key: once.Key, CreatedAt: row.CreatedAt})
-	}
-	if row.Fingerprint != once.Fingerprint {
-		return nil, recovery.BadInput("error.idempotency.mismatch")
-	}
-	// A commit whose answer was lost is unknown until something else was written after it.
-	if _, err := tx.TouchReply(ctx, db.TouchReplyParams{Scope: once.Scope, Key: once.Key}); err != nil {
-		return nil, err
-	}
-	plain, err := s.Keys.Open(replyPlace(once), row.Reply)
-	if err != nil {
-		return nil, err
-	}
 	var stored storedReply
-	if err := json.Unmarshal(plain, &stored); err != nil {
+	found, err := s.replies().Find(ctx, tx, once, &stored)
+	if err != nil || !found {
 		return nil, err
 	}
 	return &stored, nil
@@ -85,30 +60,12 @@ func (s *Service) replay(ctx context.Context, tx *store.Tx, once Once, reply *er
 
 // remember stores how the step ended, in its transaction.
 func (s *Service) remember(ctx context.Context, tx *store.Tx, once Once, reply error) error {
-	if once.Key == "" {
+	if once.Key == "" || recovery.IsKind(reply, recovery.KindLimited) { // who was asked to wait may ask again
 		return nil
 	}
 	stored := storedReply{}
 	if e := recovery.AsError(reply); e != nil {
 		stored = storedReply{Kind: e.Kind, Key: e.Key, Args: e.Args, Field: e.Field, RetryAfter: e.RetryAfter}
 	}
-	return s.storeReply(ctx, tx, once, stored)
-}
-
-func (s *Service) storeReply(ctx context.Context, tx *store.Tx, once Once, stored storedReply) error {
-	plain, err := json.Marshal(stored)
-	if err != nil {
-		return err
-	}
-	sealed, err := s.Keys.Seal(replyPlace(once), plain)
-	if err != nil {
-		return err
-	}
-	err = tx.InsertReply(ctx, db.InsertReplyParams{
-		Scope: once.Scope, Key: once.Key, Fingerprint: once.Fingerprint, Reply: sealed, CreatedAt: store.Millis(s.Now()),
-	})
-	if store.Duplicate(err) {
-		return store.ErrStale // the same request won elsewhere: look its answer up
-	}
-	return err
+	return s.replies().Keep(ctx, tx, once, stored)
 }

@@ -66,7 +66,7 @@ func (s *Service) Open(ctx context.Context, in Opening) (Opened, error) {
 		if err != nil || in.Once.Key == "" {
 			return err
 		}
-		return s.storeReply(ctx, tx, in.Once, storedReply{Opened: &openedCase{out.Subject, out.ID, out.Ref, out.Serial}})
+		return s.replies().Keep(ctx, tx, in.Once, storedReply{Opened: &openedCase{out.Subject, out.ID, out.Ref, out.Serial}})
 	})
 	if err != nil {
 		return Opened{}, err
@@ -137,6 +137,13 @@ func (s *Service) count(ctx context.Context, tx *store.Tx, rule limit.Rule, part
 		MinuteStart: store.Time(row.MinuteStart), HourStart: store.Time(row.HourStart), DayStart: store.Time(row.DayStart),
 		Minute: row.MinuteN, Hour: row.HourN, Day: row.DayN,
 	}, now), nil
+}
+
+// uncount takes back a try that was refused without a look: it sent nothing and
+// checked nothing, so it must not use up what its owner has left.
+func (s *Service) uncount(ctx context.Context, tx *store.Tx, parts ...string) error {
+	_, err := tx.Uncount(ctx, s.Keys.CountKey(parts...))
+	return err
 }
 
 // countNetwork counts what one network caused. Past the limit the reply asks to wait.
