@@ -13,6 +13,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -41,7 +42,7 @@ type Service struct {
 // SecretPassword is the kind of the sign-in secret.
 const SecretPassword = "password"
 
-// hostIDKind is the blind index that finds an account by the host's own ID.
+// hostIDKind is the blind index of the host's own ID of an account.
 const hostIDKind = "host-id"
 
 func place(realm recovery.Realm, id recovery.AccountID, column string) seal.Place {
@@ -53,23 +54,13 @@ func Chain(realm recovery.Realm, id recovery.AccountID) audit.Chain {
 	return audit.Chain{Owner: string(id), ID: string(id), Realm: realm}
 }
 
+// maxFound is how many accounts one identifier finds at most.
+const maxFound = 9
+
 // Find gives the accounts that answer to an identifier, at most nine, in a fixed order.
 func (s *Service) Find(ctx context.Context, q *db.Queries, realm recovery.Realm, id recovery.Identifier) ([]recovery.AccountID, error) {
-	return s.find(ctx, q, realm, string(id.Kind), id.Value)
-}
-
-// FindHostID gives the account with the host's own ID; false when there is none.
-func (s *Service) FindHostID(ctx context.Context, q *db.Queries, realm recovery.Realm, hostID string) (recovery.AccountID, bool, error) {
-	found, err := s.find(ctx, q, realm, hostIDKind, hostID)
-	if err != nil || len(found) == 0 {
-		return "", false, err
-	}
-	return found[0], true, nil
-}
-
-func (s *Service) find(ctx context.Context, q *db.Queries, realm recovery.Realm, kind, value string) ([]recovery.AccountID, error) {
 	var out []recovery.AccountID
-	for _, idx := range s.Keys.Index(realm, kind, value) {
+	for _, idx := range s.Keys.Index(realm, string(id.Kind), id.Value) { // during a rotation some rows stand under an older key
 		rows, err := q.FindAccounts(ctx, idx)
 		if err != nil {
 			return nil, err
@@ -77,11 +68,45 @@ func (s *Service) find(ctx context.Context, q *db.Queries, realm recovery.Realm,
 		for _, row := range rows {
 			out = append(out, recovery.AccountID(row))
 		}
-		if len(out) > 0 {
-			break // older keys are read only while a rotation has not reached the row
+	}
+	slices.Sort(out)
+	out = slices.Compact(out)
+	return out[:min(len(out), maxFound)], nil
+}
+
+// FindHostID gives the account with the host's own ID; false when there is none.
+func (s *Service) FindHostID(ctx context.Context, q *db.Queries, realm recovery.Realm, hostID string) (recovery.AccountID, bool, error) {
+	for _, idx := range s.Keys.Index(realm, hostIDKind, hostID) {
+		found, err := q.AccountByHostID(ctx, idx)
+		if err == nil {
+			return recovery.AccountID(found), true, nil
+		}
+		if !store.NotFound(err) {
+			return "", false, err
 		}
 	}
-	return out, nil
+	return "", false, nil
+}
+
+// indexHostID makes the account findable by the host's own ID under the current
+// key alone. Of two transactions that create the same account one is first, and
+// the other is tried again and finds it.
+func (s *Service) indexHostID(ctx context.Context, tx *store.Tx, realm recovery.Realm, id recovery.AccountID, hostID string) error {
+	all := s.Keys.Index(realm, hostIDKind, hostID)
+	_, err := tx.AccountByHostID(ctx, all[0])
+	if err == nil || !store.NotFound(err) {
+		return err
+	}
+	for _, old := range all[1:] {
+		if err := tx.DeleteHostID(ctx, old); err != nil {
+			return err
+		}
+	}
+	err = tx.InsertHostID(ctx, db.InsertHostIDParams{Idx: all[0], AccountID: string(id)})
+	if store.Duplicate(err) {
+		return store.ErrStale
+	}
+	return err
 }
 
 // HostID opens the host's own ID of an account.
@@ -141,7 +166,7 @@ type Edit struct {
 }
 
 // Edit loads the account, lets fn change it, and writes it back guarded by its
-// version. An fn that records nothing leaves the row as it is.
+// version. An fn that records and tells nothing leaves the row as it is.
 func (s *Service) Edit(ctx context.Context, tx *store.Tx, id recovery.AccountID, fn func(e *Edit) error) error {
 	row, err := tx.GetAccount(ctx, string(id))
 	if err != nil {
@@ -157,7 +182,7 @@ func (s *Service) Edit(ctx context.Context, tx *store.Tx, id recovery.AccountID,
 	if e.err != nil {
 		return e.err
 	}
-	if e.head.Seq == row.ChainSeq {
+	if e.head.Seq == row.ChainSeq && e.EventSeq == row.EventSeq {
 		return nil
 	}
 	return store.Moved(tx.UpdateAccount(ctx, db.UpdateAccountParams{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/wanbi/wanbi/internal/directory"
 	"github.com/wanbi/wanbi/internal/identifier"
@@ -39,7 +40,11 @@ func (s *Service) ImportDirectory(ctx context.Context, realm recovery.Realm, fou
 
 func fromDirectory(a directory.Account, locale string) (clean, error) {
 	c := clean{fetched: true}
-	c.ID, c.RealName, c.ResidentID, c.Locale = a.HostID, a.RealName, a.ResidentID, locale
+	c.ID, c.RealName, c.Locale = a.HostID, a.RealName, locale
+	// One that is no resident ID can never be typed, so there is nothing to compare with.
+	if id, err := identifier.Parse(recovery.IdentifierResidentID, a.ResidentID); err == nil {
+		c.ResidentID = id.Value
+	}
 	if a.Locale == "zh-CN" || a.Locale == "en" {
 		c.Locale = a.Locale
 	}
@@ -66,34 +71,60 @@ func fromDirectory(a directory.Account, locale string) (clean, error) {
 	return c, nil
 }
 
+// endless is when a lockout ends that the host gives no end: year 9999.
+var endless = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // syncLocks makes the locks those that the host says, and keeps disavowed, which
-// is ours.
-func (e *Edit) syncLocks(ctx context.Context, locks []recovery.Lock) error {
+// is ours. What changed is recorded; the host is not told what it said.
+func (e *Edit) syncLocks(ctx context.Context, said []recovery.Lock) error {
 	want := map[recovery.LockReason]recovery.Lock{}
-	for _, lock := range locks {
-		want[lock.Reason] = lock
+	for _, lock := range said {
+		lock.Until = store.Time(store.Millis(lock.Until))
+		if lock.Reason == recovery.LockTooManyFailures && lock.Until.IsZero() {
+			lock.Until = endless
+		}
+		if lock.Active(e.Now) {
+			want[lock.Reason] = lock
+		}
+	}
+	holds, err := e.s.Locks(ctx, e.Tx.Queries, e.ID)
+	if err != nil {
+		return err
+	}
+	have := map[recovery.LockReason]recovery.Lock{}
+	for _, lock := range holds {
+		have[lock.Reason] = lock
 	}
 	for _, reason := range recovery.LockReasons {
 		lock, on := want[reason]
-		switch {
-		case reason == recovery.LockTooManyFailures:
-			if _, err := e.Tx.TakeLockout(ctx, e.s.lockoutKey(e.ID)); err != nil {
-				return err
-			}
-			if err := e.Tx.PutLockout(ctx, db.PutLockoutParams{Key: e.s.lockoutKey(e.ID), Until: store.Millis(lock.Until)}); err != nil {
-				return err
-			}
-		case on:
-			if err := e.Tx.PutLock(ctx, db.PutLockParams{
-				AccountID: string(e.ID), Reason: string(reason), At: store.Millis(lock.At), Until: store.Millis(lock.Until),
-			}); err != nil {
-				return err
-			}
-		case reason != recovery.LockDisavowed:
-			if _, err := e.Tx.DeleteLock(ctx, db.DeleteLockParams{AccountID: string(e.ID), Reason: string(reason)}); err != nil {
-				return err
-			}
+		was, before := have[reason]
+		if on == before && lock.Until.Equal(was.Until) || !on && reason == recovery.LockDisavowed {
+			continue
+		}
+		if err := e.syncLock(ctx, reason, lock, on); err != nil {
+			return err
+		}
+		if on != before {
+			event := map[bool]string{true: "account.locked", false: "account.unlocked"}[on]
+			e.Record(ctx, event, map[string]string{"reason": string(reason), "by": "directory"})
 		}
 	}
 	return nil
+}
+
+func (e *Edit) syncLock(ctx context.Context, reason recovery.LockReason, lock recovery.Lock, on bool) error {
+	switch {
+	case reason == recovery.LockTooManyFailures:
+		key := e.s.lockoutKey(e.ID)
+		if _, err := e.Tx.TakeLockout(ctx, db.TakeLockoutParams{Key: key, AccountID: string(e.ID)}); err != nil {
+			return err
+		}
+		return e.Tx.PutLockout(ctx, db.PutLockoutParams{Key: key, Until: store.Millis(lock.Until)})
+	case on:
+		return e.Tx.PutLock(ctx, db.PutLockParams{
+			AccountID: string(e.ID), Reason: string(reason), At: store.Millis(lock.At), Until: store.Millis(lock.Until),
+		})
+	}
+	_, err := e.Tx.DeleteLock(ctx, db.DeleteLockParams{AccountID: string(e.ID), Reason: string(reason)})
+	return err
 }

@@ -2,9 +2,9 @@ package account
 
 import (
 	"context"
+	"slices"
 	"strconv"
-
-	"github.com/google/uuid"
+	"time"
 
 	"github.com/wanbi/wanbi/internal/audit"
 	"github.com/wanbi/wanbi/internal/recovery"
@@ -85,45 +85,10 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, realm recovery.Realm, c
 			return "", false, err
 		}
 	}
-	return id, !found, s.Edit(ctx, tx, id, func(e *Edit) error {
-		data := map[string]string{"created": strconv.FormatBool(!found)}
-		if err := e.setIdentifiers(ctx, c.identifiers, found); err != nil {
-			return err
-		}
-		changed, err := e.setContacts(ctx, c.contacts, found)
-		if err != nil {
-			return err
-		}
-		if changed > 0 && found {
-			data["contacts_changed"] = strconv.Itoa(changed)
-		}
-		for kind, value := range map[string]string{"real-name": c.RealName, "resident-id": c.ResidentID} {
-			if err := e.putFact(ctx, kind, value); err != nil {
-				return err
-			}
-		}
-		if c.PasswordHash != "" {
-			if err := tx.PutSecret(ctx, db.PutSecretParams{
-				AccountID: string(id), Kind: SecretPassword, Hash: c.PasswordHash, SetAt: store.Millis(e.Now),
-			}); err != nil {
-				return err
-			}
-		}
-		e.Locale = c.Locale
-		if c.LastSignInAt != nil {
-			e.LastSignInAt = max(e.LastSignInAt, store.Millis(*c.LastSignInAt))
-		}
-		if !found || changed > 0 || !c.fetched { // what a host is asked often and says again is no change
-			e.Record(ctx, "account.imported", data)
-		}
-		if c.Locked != "" {
-			e.Lock(ctx, recovery.LockReason(c.Locked), "", "import")
-		}
-		if c.fetched {
-			return e.syncLocks(ctx, c.locks)
-		}
-		return nil
-	})
+	if err := s.indexHostID(ctx, tx, realm, id, c.ID); err != nil {
+		return "", false, err
+	}
+	return id, !found, s.Edit(ctx, tx, id, func(e *Edit) error { return e.bring(ctx, c, found) })
 }
 
 func (s *Service) create(ctx context.Context, tx *store.Tx, realm recovery.Realm, c clean) (recovery.AccountID, error) {
@@ -136,119 +101,154 @@ func (s *Service) create(ctx context.Context, tx *store.Tx, realm recovery.Realm
 	if err != nil {
 		return "", err
 	}
-	now := store.Millis(s.Now())
+	now := s.Now()
 	start := audit.Start()
-	if err := tx.InsertAccount(ctx, db.InsertAccountParams{
-		AccountID: raw, Realm: string(realm), HostID: hostID, Version: 1, Locale: c.Locale, CreatedAt: now, LastSignInAt: now,
-		ChainHead: start.Hash,
-	}); err != nil {
-		return "", err
-	}
-	return id, tx.InsertIdentifier(ctx, db.InsertIdentifierParams{Idx: s.Keys.Index(realm, hostIDKind, c.ID)[0], AccountID: raw})
+	return id, tx.InsertAccount(ctx, db.InsertAccountParams{
+		AccountID: raw, Realm: string(realm), HostID: hostID, Version: 1, Locale: c.Locale, CreatedAt: store.Millis(now),
+		LastSignInAt: c.lastSignIn(now, now), ChainHead: start.Hash,
+	})
 }
 
-// setIdentifiers makes the account answer to exactly these names.
-func (e *Edit) setIdentifiers(ctx context.Context, ids []recovery.Identifier, existed bool) error {
+// lastSignIn is what the record says, in milliseconds: not later than now, and
+// otherwise if it says nothing.
+func (c clean) lastSignIn(now, otherwise time.Time) int64 {
+	if c.LastSignInAt == nil {
+		return store.Millis(otherwise)
+	}
+	return min(store.Millis(*c.LastSignInAt), store.Millis(now))
+}
+
+// bring makes the account what the record says. What a host's directory is asked
+// often and says again is no change and leaves no entry.
+func (e *Edit) bring(ctx context.Context, c clean, existed bool) error {
+	names, err := e.setIdentifiers(ctx, c.identifiers, existed)
+	if err != nil {
+		return err
+	}
+	added, removed, err := e.setContacts(ctx, c.contacts, existed)
+	if err != nil {
+		return err
+	}
+	facts, err := e.setFacts(ctx, map[string]string{"real-name": c.RealName, "resident-id": c.ResidentID})
+	if err != nil {
+		return err
+	}
+	secret, err := e.importSecret(ctx, c.PasswordHash)
+	if err != nil {
+		return err
+	}
+	e.Locale = c.Locale
+	if last := c.lastSignIn(e.Now, time.Time{}); last > e.LastSignInAt {
+		e.LastSignInAt, e.WarnedAt = last, 0
+	}
+	data := map[string]string{"created": strconv.FormatBool(!existed)}
+	changes := 0
+	for name, n := range map[string]int{
+		"identifiers_changed": names, "contacts_changed": added, "contacts_removed": removed, "facts_changed": facts, "secret_changed": secret,
+	} {
+		changes += n
+		if n > 0 && existed {
+			data[name] = strconv.Itoa(n)
+		}
+	}
+	if !existed || changes > 0 || !c.fetched {
+		e.Record(ctx, "account.imported", data)
+	}
+	if c.fetched {
+		return e.syncLocks(ctx, c.locks)
+	}
+	if c.Locked != "" {
+		return e.lockOnce(ctx, recovery.LockReason(c.Locked), "import")
+	}
+	return nil
+}
+
+// lockOnce locks unless the reason holds already, so that a record that says so
+// again tells nobody again.
+func (e *Edit) lockOnce(ctx context.Context, reason recovery.LockReason, by string) error {
+	locks, err := e.s.Locks(ctx, e.Tx.Queries, e.ID)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(locks, func(l recovery.Lock) bool { return l.Reason == reason }) {
+		e.Lock(ctx, reason, "", by)
+	}
+	return nil
+}
+
+// importSecret takes the hash that the host gives, unless it is the one that it
+// gave last: a record that comes again must not bring back the password that a
+// recovery replaced (T9).
+func (e *Edit) importSecret(ctx context.Context, hash string) (int, error) {
+	if hash == "" {
+		return 0, nil
+	}
+	rows, err := e.Tx.ImportSecret(ctx, db.ImportSecretParams{
+		AccountID: string(e.ID), Kind: SecretPassword, Hash: hash, SetAt: store.Millis(e.Now),
+		Imported: e.s.Keys.CountKey("imported", string(e.ID), hash),
+	})
+	return int(rows), err
+}
+
+// setIdentifiers makes the account answer to exactly these names and gives how
+// many came or went.
+func (e *Edit) setIdentifiers(ctx context.Context, ids []recovery.Identifier, existed bool) (int, error) {
 	stale := map[string]db.AccountIdentifier{}
 	if existed {
 		rows, err := e.Tx.ListAccountIdentifiers(ctx, string(e.ID))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		for _, row := range rows {
 			stale[row.Idx] = row
 		}
 	}
+	changes := 0
 	for _, id := range ids {
-		idx := e.s.Keys.Index(e.Realm, string(id.Kind), id.Value)[0]
-		if _, ok := stale[idx]; ok {
-			delete(stale, idx)
+		all := e.s.Keys.Index(e.Realm, string(id.Kind), id.Value)
+		if _, ok := stale[all[0]]; ok {
+			delete(stale, all[0])
 			continue
 		}
-		sealed, err := e.s.Keys.Seal(place(e.Realm, e.ID, "account_identifiers.value"), []byte(id.Value))
-		if err != nil {
-			return err
-		}
-		if err := e.Tx.InsertIdentifier(ctx, db.InsertIdentifierParams{Idx: idx, AccountID: string(e.ID)}); err != nil {
-			return err
-		}
-		if err := e.Tx.InsertAccountIdentifier(ctx, db.InsertAccountIdentifierParams{
-			AccountID: string(e.ID), Kind: string(id.Kind), Idx: idx, Value: sealed,
-		}); err != nil {
-			return err
-		}
-	}
-	for idx, row := range stale {
-		if err := e.Tx.DeleteIdentifier(ctx, db.DeleteIdentifierParams{Idx: idx, AccountID: string(e.ID)}); err != nil {
-			return err
-		}
-		if err := e.Tx.DeleteAccountIdentifier(ctx, db.DeleteAccountIdentifierParams{AccountID: string(e.ID), Kind: row.Kind, Idx: idx}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// setContacts makes these the contacts on file and gives how many are new. A
-// contact that is new to an account that existed has changed now, whatever the
-// host says, so that a swap weakens what it proves (T23).
-func (e *Edit) setContacts(ctx context.Context, contacts []recovery.Contact, existed bool) (int, error) {
-	stale := map[string]db.AccountContact{}
-	if existed {
-		rows, err := e.Tx.ListContacts(ctx, string(e.ID))
-		if err != nil {
+		if err := e.insertIdentifier(ctx, id, all[0]); err != nil {
 			return 0, err
 		}
-		for _, row := range rows {
-			stale[row.Kind+row.Idx+strconv.FormatInt(row.Position, 10)] = row
+		changes++
+		for _, old := range all[1:] { // the same name under an older key
+			if row, ok := stale[old]; ok {
+				delete(stale, old)
+				changes--
+				if err := e.deleteIdentifier(ctx, row); err != nil {
+					return 0, err
+				}
+			}
 		}
-	}
-	added := 0
-	positions := map[recovery.ContactKind]int{} // 0 is where codes of the kind go
-	for _, contact := range contacts {
-		position := positions[contact.Kind]
-		positions[contact.Kind]++
-		idx := e.s.Keys.Index(e.Realm, "contact-"+string(contact.Kind), contact.Value)[0]
-		key := string(contact.Kind) + idx + strconv.Itoa(position)
-		if _, ok := stale[key]; ok {
-			delete(stale, key)
-			continue
-		}
-		sealed, err := e.s.Keys.Seal(place(e.Realm, e.ID, "account_contacts.value"), []byte(contact.Value))
-		if err != nil {
-			return 0, err
-		}
-		changed := store.Millis(contact.ChangedAt)
-		if existed {
-			changed = store.Millis(e.Now)
-		}
-		id, err := uuid.NewV7()
-		if err != nil {
-			return 0, err
-		}
-		if err := e.Tx.InsertContact(ctx, db.InsertContactParams{
-			AccountID: string(e.ID), ID: id.String(), Kind: string(contact.Kind), Position: int64(position), Idx: idx, Value: sealed,
-			AddedAt: store.Millis(e.Now), ChangedAt: changed,
-		}); err != nil {
-			return 0, err
-		}
-		added++
 	}
 	for _, row := range stale {
-		if err := e.Tx.DeleteContact(ctx, db.DeleteContactParams{AccountID: string(e.ID), ID: row.ID}); err != nil {
+		changes++
+		if err := e.deleteIdentifier(ctx, row); err != nil {
 			return 0, err
 		}
 	}
-	return added, nil
+	return changes, nil
 }
 
-func (e *Edit) putFact(ctx context.Context, kind, value string) error {
-	if value == "" {
-		return nil
-	}
-	sealed, err := e.s.Keys.Seal(place(e.Realm, e.ID, "account_facts.value"), []byte(value))
+func (e *Edit) insertIdentifier(ctx context.Context, id recovery.Identifier, idx string) error {
+	sealed, err := e.s.Keys.Seal(place(e.Realm, e.ID, "account_identifiers.value"), []byte(id.Value))
 	if err != nil {
 		return err
 	}
-	return e.Tx.PutFact(ctx, db.PutFactParams{AccountID: string(e.ID), Kind: kind, Value: sealed})
+	if err := e.Tx.InsertIdentifier(ctx, db.InsertIdentifierParams{Idx: idx, AccountID: string(e.ID)}); err != nil {
+		return err
+	}
+	return e.Tx.InsertAccountIdentifier(ctx, db.InsertAccountIdentifierParams{
+		AccountID: string(e.ID), Kind: string(id.Kind), Idx: idx, Value: sealed,
+	})
+}
+
+func (e *Edit) deleteIdentifier(ctx context.Context, row db.AccountIdentifier) error {
+	if err := e.Tx.DeleteIdentifier(ctx, db.DeleteIdentifierParams{Idx: row.Idx, AccountID: string(e.ID)}); err != nil {
+		return err
+	}
+	return e.Tx.DeleteAccountIdentifier(ctx, db.DeleteAccountIdentifierParams{AccountID: string(e.ID), Kind: row.Kind, Idx: row.Idx})
 }

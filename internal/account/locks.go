@@ -33,7 +33,7 @@ func (e *Edit) Unlock(ctx context.Context, reasons []recovery.LockReason, ref re
 		}
 		var rows int64
 		if reason == recovery.LockTooManyFailures {
-			rows, e.err = e.Tx.ClearLockout(ctx, e.s.lockoutKey(e.ID))
+			rows, e.err = e.Tx.ClearLockouts(ctx, string(e.ID)) // those of its known devices too
 		} else {
 			rows, e.err = e.Tx.DeleteLock(ctx, db.DeleteLockParams{AccountID: string(e.ID), Reason: string(reason)})
 		}

@@ -41,6 +41,9 @@ type Record struct {
 // String gives the ID only.
 func (r Record) String() string { return "account " + r.ID }
 
+// GoString is String, for %#v.
+func (r Record) GoString() string { return r.String() }
+
 // clean is a record checked and in canonical form.
 type clean struct {
 	Record

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/identifier"
@@ -97,8 +98,15 @@ func (s *Service) Verify(ctx context.Context, in SignIn) (Checked, error) {
 	if !right {
 		return s.wrong(ctx, t, state)
 	}
-	return s.signedIn(ctx, p, t, in, upgrade)
+	out, err := s.signedIn(ctx, p, t, in, upgrade)
+	if errors.Is(err, errReplaced) {
+		return s.wrong(ctx, t, state)
+	}
+	return out, err
 }
+
+// errReplaced says that the secret was right when it was read and is not any more.
+var errReplaced = errors.New("the secret was replaced meanwhile")
 
 func (s *Service) target(ctx context.Context, p *policy.Policy, in SignIn) (target, error) {
 	id, err := identifier.Detect(in.Identifier, p.Identifiers)
@@ -138,7 +146,7 @@ func (s *Service) deviceKey(id recovery.AccountID, device string) string {
 // says that it was refused unchecked.
 func (s *Service) reserve(ctx context.Context, rule limit.Lockout, t target) (state limit.LockoutState, locked bool, err error) {
 	err = s.DB.Write(ctx, func(tx *store.Tx) error {
-		row, err := tx.TakeLockout(ctx, t.key)
+		row, err := tx.TakeLockout(ctx, db.TakeLockoutParams{Key: t.key, AccountID: string(t.account)})
 		if err != nil {
 			return err
 		}
@@ -209,6 +217,9 @@ func (s *Service) signedIn(ctx context.Context, p *policy.Policy, t target, in S
 		if out.HostID, err = s.HostID(row); err != nil {
 			return err
 		}
+		if err := unreplaced(ctx, tx, t); err != nil {
+			return err
+		}
 		if err := s.putLockout(ctx, tx, t.key, lockout(p).Success(limit.LockoutState{})); err != nil {
 			return err
 		}
@@ -234,7 +245,7 @@ func (s *Service) signedIn(ctx context.Context, p *policy.Policy, t target, in S
 			out.Result = ResultMustChange
 		}
 		if in.Device != "" {
-			if _, err := tx.TakeLockout(ctx, s.deviceKey(t.account, in.Device)); err != nil {
+			if _, err := tx.TakeLockout(ctx, db.TakeLockoutParams{Key: s.deviceKey(t.account, in.Device), AccountID: string(t.account)}); err != nil {
 				return err
 			}
 		}
@@ -245,4 +256,14 @@ func (s *Service) signedIn(ctx context.Context, p *policy.Policy, t target, in S
 		})
 	})
 	return out, err
+}
+
+// unreplaced checks that a recovery did not set another secret while this one was
+// compared (T9). A hash that was only upgraded keeps the time it was set.
+func unreplaced(ctx context.Context, tx *store.Tx, t target) error {
+	row, err := tx.GetSecret(ctx, db.GetSecretParams{AccountID: string(t.account), Kind: SecretPassword})
+	if err == nil && row.Hash != t.hash && row.SetAt != store.Millis(t.setAt) {
+		return errReplaced
+	}
+	return err
 }

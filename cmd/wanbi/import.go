@@ -1,0 +1,319 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/wanbi/wanbi/internal/account"
+	"github.com/wanbi/wanbi/internal/i18n"
+	"github.com/wanbi/wanbi/internal/recovery"
+)
+
+type importCommand struct {
+	inRealm
+	File    string `arg:"" help:"CSV or JSON Lines; - reads standard input." placeholder:"FILE"`
+	Format  string `help:"csv or jsonl; left out, by the file's ending." enum:"csv,jsonl," default:"" placeholder:"FORMAT"`
+	Rejects string `help:"Where bad records are listed; left out, FILE.rejects.jsonl." placeholder:"FILE" type:"path"`
+	DryRun  bool   `help:"Check every record, touch no database."`
+}
+
+// Help is what --help says beside the flags.
+func (importCommand) Help() string {
+	return `Each account is whole or not at all. One that is there already (same id) is brought up to date, so that a second run changes nothing. Bad records stay out and keep no others out; they are listed with line, field and reason, never with their values.
+
+CSV: UTF-8, the first line names the columns, in any order: id, locale (zh-CN or en), phone, email, more_phones and more_emails (values separated by ;), username, resident_id, real_name, password_hash (argon2id in PHC form, or bcrypt), last_sign_in_at and contact_changed_at (2026-03-05T09:00:00+08:00), locked (dormant, risk-alarm or violation). Only id and one of phone, email, username and resident_id are needed.
+
+JSON Lines: one object on each line with the same names; more_phones and more_emails are lists.
+
+Exit code 1: some records were rejected. 2: it could not go on; what was read before is in.
+
+Example:
+
+    wanbi import --realm yichuangtong accounts.csv --dry-run
+    wanbi import --realm yichuangtong accounts.csv`
+}
+
+// importBatch is how many records one transaction takes.
+const importBatch = 500
+
+func (c importCommand) Run(s std) error {
+	format, err := c.format()
+	if err != nil {
+		return err
+	}
+	in, name := s.in, "import"
+	if c.File != "-" {
+		file, err := os.Open(c.File)
+		if err != nil {
+			return fmt.Errorf("import: %w", err)
+		}
+		defer file.Close()
+		in, name = file, c.File
+	}
+	if c.Rejects == "" {
+		c.Rejects = name + ".rejects.jsonl"
+	}
+	run := &importing{std: s, began: time.Now(), progress: terminal(s.err), rejects: &rejectFile{path: c.Rejects}}
+	run.put = checkOnly
+	if !c.DryRun {
+		opened, err := c.open(s)
+		if err != nil {
+			return err
+		}
+		defer opened.Close()
+		run.put = func(batch []account.Record) ([]account.Imported, error) {
+			return opened.Accounts.Import(s.ctx, recovery.Realm(c.Realm), batch)
+		}
+	}
+	read := account.ReadCSV
+	if format == "jsonl" {
+		read = account.ReadJSONLines
+	}
+	err = errors.Join(run.all(read(in)), run.rejects.close())
+	run.summary(c.DryRun)
+	switch {
+	case err != nil:
+		return fmt.Errorf("import: %s: %w", c.File, err)
+	case run.rejects.count > 0:
+		return found{fmt.Errorf("%d records were rejected; %s says which and why", run.rejects.count, c.Rejects)}
+	}
+	return nil
+}
+
+func (c importCommand) format() (string, error) {
+	if c.Format != "" {
+		return c.Format, nil
+	}
+	switch ending := strings.ToLower(filepath.Ext(c.File)); ending {
+	case ".csv":
+		return "csv", nil
+	case ".jsonl", ".ndjson":
+		return "jsonl", nil
+	default:
+		return "", fmt.Errorf("import: %s ends in neither .csv nor .jsonl: say --format csv or --format jsonl", c.File)
+	}
+}
+
+// checkOnly says what Import would say of each record's form.
+func checkOnly(batch []account.Record) ([]account.Imported, error) {
+	out := make([]account.Imported, len(batch))
+	for i, record := range batch {
+		out[i].Err = recovery.AsError(account.CheckRecord(record))
+	}
+	return out, nil
+}
+
+// importing is one run over a file.
+type importing struct {
+	std
+	put      func([]account.Record) ([]account.Imported, error)
+	rejects  *rejectFile
+	began    time.Time
+	progress bool
+
+	read, created, updated int
+	lines                  []int // of the records in batch
+	batch                  []account.Record
+}
+
+// all reads to the end, or to the first failure that is not one record's.
+func (r *importing) all(lines iter.Seq2[account.Line, error]) error {
+	for line, err := range lines {
+		if err != nil {
+			return errors.Join(r.flush(), err)
+		}
+		r.read++
+		if line.Err != nil {
+			if err := r.rejects.add(line.Number, line.Err); err != nil {
+				return err
+			}
+			continue
+		}
+		r.lines, r.batch = append(r.lines, line.Number), append(r.batch, line.Record)
+		if len(r.batch) == importBatch {
+			if err := r.flush(); err != nil {
+				return err
+			}
+		}
+		if err := r.ctx.Err(); err != nil {
+			return errors.New("stopped; what was read before is in")
+		}
+	}
+	return r.flush()
+}
+
+// flush brings the batch in.
+func (r *importing) flush() error {
+	if len(r.batch) == 0 {
+		return nil
+	}
+	results, err := r.put(r.batch)
+	if err != nil {
+		return err
+	}
+	for i, result := range results {
+		switch {
+		case result.Err != nil:
+			if err := r.rejects.add(r.lines[i], result.Err); err != nil {
+				return err
+			}
+		case result.Created:
+			r.created++
+		default:
+			r.updated++
+		}
+	}
+	r.lines, r.batch = r.lines[:0], r.batch[:0]
+	if r.progress {
+		fmt.Fprintf(r.err, "\r%d read, %d rejected, %.0f a second ", r.read, r.rejects.count, r.rate())
+	}
+	return nil
+}
+
+func (r *importing) rate() float64 {
+	return float64(r.read) / max(time.Since(r.began).Seconds(), 0.001)
+}
+
+func (r *importing) summary(dry bool) {
+	if r.progress {
+		fmt.Fprintln(r.err)
+	}
+	took := time.Since(r.began).Round(10 * time.Millisecond)
+	if dry {
+		r.printf("%d records read, %d would go in, %d rejected, in %s; nothing was changed\n", r.read, r.updated, r.rejects.count, took)
+		return
+	}
+	r.printf("%d records read: %d new, %d brought up to date, %d rejected, in %s\n", r.read, r.created, r.updated, r.rejects.count, took)
+}
+
+// rejectFile lists bad records. It is there only when there are any.
+type rejectFile struct {
+	path  string
+	count int
+
+	file *os.File
+	out  *bufio.Writer
+}
+
+// reject is one line of the file: never a value, because reject files travel.
+type reject struct {
+	Line    int    `json:"line"`
+	Field   string `json:"field,omitempty"`
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+func (f *rejectFile) add(line int, e *recovery.Error) error {
+	if f.file == nil {
+		file, err := os.OpenFile(f.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("rejects: %w", err)
+		}
+		f.file, f.out = file, bufio.NewWriter(file)
+	}
+	f.count++
+	args := map[string]any{}
+	for _, name := range i18n.Placeholders(e.Key) {
+		args[name] = strings.ReplaceAll(e.Field, "_", " ") // what the text is about, when nobody said more
+	}
+	for name, value := range e.Args {
+		args[name] = value
+	}
+	text, err := json.Marshal(reject{
+		Line: line, Field: e.Field, Code: e.Key, Message: i18n.Problem(i18n.English, e.Key, args, e.RetryAfter),
+	})
+	if err != nil {
+		return err
+	}
+	_, err = f.out.Write(append(text, '\n'))
+	return err
+}
+
+// close finishes the file. One that an earlier run left goes when nothing was
+// rejected now, so that it cannot be taken for this run's.
+func (f *rejectFile) close() error {
+	if f.file != nil {
+		return errors.Join(f.out.Flush(), f.file.Close())
+	}
+	if err := os.Remove(f.path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// terminal reports whether somebody watches.
+func terminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+type exportCommand struct {
+	inRealm
+	Output string `help:"Write to this file, readable by its owner only; left out, to standard output." placeholder:"FILE" short:"o" type:"path"`
+}
+
+// Help is what --help says beside the flags.
+func (exportCommand) Help() string {
+	return `Writes one JSON object for each account, in the form that import takes back. It is personal data in the clear: keep it as you keep the key file. Left out are secrets, whose hashes are bound to this installation's keys, and what is not an account: cases, records, devices.
+
+Example:
+
+    wanbi export --realm yichuangtong --output accounts.jsonl`
+}
+
+func (c exportCommand) Run(s std) error {
+	opened, err := c.open(s)
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
+	to := s.out
+	if c.Output != "" {
+		file, err := os.OpenFile(c.Output, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("export: %w", err)
+		}
+		defer file.Close()
+		to = file
+	}
+	out := bufio.NewWriter(to)
+	lines, count := json.NewEncoder(out), 0
+	lines.SetEscapeHTML(false)
+	for record, err := range opened.Accounts.Export(s.ctx, recovery.Realm(c.Realm)) {
+		if err == nil {
+			err = lines.Encode(record)
+		}
+		if err != nil {
+			return fmt.Errorf("export, after %d accounts: %w", count, err)
+		}
+		count++
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("export: %w", err)
+	}
+	fmt.Fprintf(s.err, "%d accounts\n", count)
+	return nil
+}
+
+// keyWords joins words of any string type for a message.
+func keyWords[T ~string](list []T) string {
+	words := make([]string, len(list))
+	for i, word := range list {
+		words[i] = string(word)
+	}
+	slices.Sort(words)
+	return strings.Join(words, ", ")
+}

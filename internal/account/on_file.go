@@ -1,0 +1,117 @@
+package account
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/store/db"
+)
+
+// setContacts makes these the contacts on file and gives how many are new and
+// how many went. A contact that is new to an account that existed has changed
+// now, whatever the host says, so that a swap weakens what it proves (T23).
+func (e *Edit) setContacts(ctx context.Context, contacts []recovery.Contact, existed bool) (added, removed int, err error) {
+	stale := map[string]db.AccountContact{}
+	if existed {
+		rows, err := e.Tx.ListContacts(ctx, string(e.ID))
+		if err != nil {
+			return 0, 0, err
+		}
+		for _, row := range rows {
+			stale[contactKey(row.Kind, row.Idx, row.Position)] = row
+		}
+	}
+	positions := map[recovery.ContactKind]int64{} // 0 is where codes of the kind go
+	for _, contact := range contacts {
+		position := positions[contact.Kind]
+		positions[contact.Kind]++
+		known, err := e.keepContact(ctx, stale, contact, position)
+		if err != nil {
+			return 0, 0, err
+		}
+		if known {
+			continue
+		}
+		contact.AddedAt = e.Now
+		if existed {
+			contact.ChangedAt = e.Now
+		}
+		if contact.ID, err = newID(); err != nil {
+			return 0, 0, err
+		}
+		if err := e.insertContact(ctx, contact, position); err != nil {
+			return 0, 0, err
+		}
+		added++
+	}
+	for _, row := range stale {
+		if err := e.Tx.DeleteContact(ctx, db.DeleteContactParams{AccountID: string(e.ID), ID: row.ID}); err != nil {
+			return 0, 0, err
+		}
+	}
+	return added, len(stale), nil
+}
+
+func contactKey(kind, idx string, position int64) string {
+	return kind + " " + idx + " " + strconv.FormatInt(position, 10)
+}
+
+// keepContact takes the contact out of stale if it stands at its place, and
+// brings its index to the current key.
+func (e *Edit) keepContact(ctx context.Context, stale map[string]db.AccountContact, contact recovery.Contact, position int64) (bool, error) {
+	for i, idx := range e.s.Keys.Index(e.Realm, "contact-"+string(contact.Kind), contact.Value) {
+		key := contactKey(string(contact.Kind), idx, position)
+		row, ok := stale[key]
+		if !ok {
+			continue
+		}
+		delete(stale, key)
+		if i == 0 {
+			return true, nil
+		}
+		if err := e.Tx.DeleteContact(ctx, db.DeleteContactParams{AccountID: string(e.ID), ID: row.ID}); err != nil {
+			return false, err
+		}
+		contact.ID, contact.AddedAt, contact.ChangedAt = row.ID, store.Time(row.AddedAt), store.Time(row.ChangedAt)
+		return true, e.insertContact(ctx, contact, position)
+	}
+	return false, nil
+}
+
+func (e *Edit) insertContact(ctx context.Context, contact recovery.Contact, position int64) error {
+	sealed, err := e.s.Keys.Seal(place(e.Realm, e.ID, "account_contacts.value"), []byte(contact.Value))
+	if err != nil {
+		return err
+	}
+	return e.Tx.InsertContact(ctx, db.InsertContactParams{
+		AccountID: string(e.ID), ID: contact.ID, Kind: string(contact.Kind), Position: position,
+		Idx: e.s.Keys.Index(e.Realm, "contact-"+string(contact.Kind), contact.Value)[0], Value: sealed,
+		AddedAt: store.Millis(contact.AddedAt), ChangedAt: store.Millis(contact.ChangedAt),
+	})
+}
+
+// setFacts puts the facts that have a value and gives how many are other than
+// they were. One without a value stays as it is.
+func (e *Edit) setFacts(ctx context.Context, facts map[string]string) (int, error) {
+	known, err := e.s.Facts(ctx, e.Tx.Queries, e.Realm, e.ID)
+	if err != nil {
+		return 0, err
+	}
+	changes := 0
+	for kind, value := range facts {
+		if value == "" || value == known[kind] {
+			continue
+		}
+		sealed, err := e.s.Keys.Seal(place(e.Realm, e.ID, "account_facts.value"), []byte(value))
+		if err != nil {
+			return 0, err
+		}
+		if err := e.Tx.PutFact(ctx, db.PutFactParams{AccountID: string(e.ID), Kind: kind, Value: sealed}); err != nil {
+			return 0, err
+		}
+		changes++
+	}
+	return changes, nil
+}
