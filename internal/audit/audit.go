@@ -82,7 +82,11 @@ func Append(ctx context.Context, tx *store.Tx, keys *seal.Keyring, chain Chain, 
 		Commitment: commit(nonce, payload), Prev: head.Hash,
 	}
 	row.Hash = entryHash(chain.ID, next, row.At, e.Event, string(e.From), string(e.To), row.Commitment, head.Hash)
-	if err := tx.InsertAuditEntry(ctx, row); err != nil {
+	err = tx.InsertAuditEntry(ctx, row)
+	if store.Duplicate(err) {
+		err = store.ErrStale // another transaction went on from the same head and was first
+	}
+	if err != nil {
 		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
 	}
 	return Head{Seq: next, Hash: row.Hash}, nil

@@ -31,7 +31,8 @@ type Log struct {
 	// File keeps the newest signed checkpoint outside the database; empty for none.
 	File string
 
-	mu sync.Mutex
+	mu   sync.Mutex
+	last Checkpoint // the newest that this process signed or was started with
 }
 
 // Checkpoint is a signed head of the log.
@@ -49,11 +50,14 @@ const batch = 500
 func (l *Log) Step(ctx context.Context) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if waiting, err := l.waiting(ctx); err != nil || !waiting {
+		return 0, err
+	}
 	taken := 0
-	var signed string
+	var signed Checkpoint
 	err := l.DB.Write(ctx, func(tx *store.Tx) error {
-		taken, signed = 0, ""
-		head, err := tx.GetLogHead(ctx)
+		taken = 0
+		head, err := tx.LockLogHead(ctx)
 		if err != nil {
 			return err
 		}
@@ -62,47 +66,79 @@ func (l *Log) Step(ctx context.Context) (int, error) {
 			return err
 		}
 		tree := &hashes{ctx: ctx, q: tx.Queries, fresh: map[int64]tlog.Hash{}}
-		if err := l.agrees(head, tree); err != nil {
+		if err := l.agrees(ctx, tx, head, tree); err != nil {
 			return err
 		}
-		size := head.Size
+		size, high := head.Size, head.HighWater
 		for _, e := range entries {
 			if err := l.take(ctx, tx, tree, e, size); err != nil {
 				return err
 			}
-			size++
+			size, high = size+1, max(high, e.At)
 		}
-		checkpoint, err := l.sign(size, tree)
-		if err != nil {
+		if signed, err = l.sign(size, tree); err != nil {
 			return err
 		}
-		taken, signed = len(entries), checkpoint.Note
-		high := max(head.HighWater, store.Millis(l.Now()))
+		taken = len(entries)
 		return store.Moved(tx.UpdateLogHead(ctx, db.UpdateLogHeadParams{
-			Size: size, Checkpoint: signed, HighWater: high, Version: head.Version,
+			Size: size, Checkpoint: signed.Note, HighWater: high, Was: head.Size,
 		}))
 	})
-	if err == nil && taken > 0 && l.File != "" {
-		err = writeFile(l.File, signed)
+	if err != nil || taken == 0 {
+		return 0, err
+	}
+	l.last = signed
+	if l.File != "" {
+		err = writeFile(l.File, signed.Note)
 	}
 	return taken, err
 }
 
-// agrees refuses to go on from a tree that the last checkpoint does not describe.
-func (l *Log) agrees(head db.GetLogHeadRow, tree *hashes) error {
+// waiting reports whether an entry has no leaf yet, without taking a lock.
+func (l *Log) waiting(ctx context.Context) (found bool, err error) {
+	err = l.DB.Read(ctx, func(q *db.Queries) error {
+		entries, err := q.UnsequencedEntries(ctx, 1)
+		found = len(entries) > 0
+		return err
+	})
+	return found, err
+}
+
+// agrees refuses to go on from a tree that the last checkpoint does not
+// describe: the one in the database, and the one that this process knows.
+func (l *Log) agrees(ctx context.Context, tx *store.Tx, head db.LockLogHeadRow, tree *hashes) error {
 	if head.Size == 0 {
+		if l.last.Size > 0 {
+			return fmt.Errorf("audit log is empty, but %d entries were signed: refusing to sign", l.last.Size)
+		}
+		if _, err := tx.GetLogHash(ctx, 0); !store.NotFound(err) {
+			return errors.Join(errors.New("audit log has leaves and no checkpoint: refusing to sign"), err)
+		}
 		return nil
 	}
-	last, err := l.open(head.Checkpoint)
+	signed, err := l.open(head.Checkpoint)
 	if err != nil {
-		return err
+		return fmt.Errorf("audit log: %w: refusing to sign", err)
 	}
 	root, err := tlog.TreeHash(head.Size, tree)
 	if err != nil {
 		return err
 	}
-	if last.Size != head.Size || last.Root != root {
-		return fmt.Errorf("audit log of %d entries does not match its own checkpoint of %d: refusing to sign", head.Size, last.Size)
+	if signed.Size != head.Size || signed.Root != root {
+		return fmt.Errorf("audit log of %d entries does not match its own checkpoint of %d: refusing to sign", head.Size, signed.Size)
+	}
+	if l.last.Size == 0 {
+		return nil
+	}
+	if head.Size < l.last.Size {
+		return fmt.Errorf("audit log has %d entries, but %d were signed: refusing to sign", head.Size, l.last.Size)
+	}
+	root, err = tlog.TreeHash(l.last.Size, tree)
+	if err != nil {
+		return err
+	}
+	if root != l.last.Root {
+		return fmt.Errorf("audit log holds another history than the checkpoint of %d entries: refusing to sign", l.last.Size)
 	}
 	return nil
 }
@@ -187,7 +223,7 @@ func (l *Log) CheckEpoch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", l.File, err)
 	}
-	return l.DB.Read(ctx, func(q *db.Queries) error {
+	err = l.DB.Read(ctx, func(q *db.Queries) error {
 		head, err := q.GetLogHead(ctx)
 		if err != nil {
 			return err
@@ -205,6 +241,12 @@ func (l *Log) CheckEpoch(ctx context.Context) error {
 		}
 		return nil
 	})
+	if err == nil {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.last = outside
+	}
+	return err
 }
 
 // Head gives the newest checkpoint and the highest time recorded.

@@ -3,14 +3,11 @@ package audit
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
-	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/store/db"
 )
 
@@ -19,6 +16,7 @@ type Report struct {
 	Leaves   int64    // entries in the Merkle log
 	Pending  int64    // entries recorded but not in the log yet
 	Chains   int64    // chains walked
+	Erased   int64    // entries whose payload is gone; their hashes were checked
 	Problems []string // empty when every check held
 }
 
@@ -31,118 +29,161 @@ func (r *Report) problem(format string, args ...any) {
 	}
 }
 
-// Verify checks everything the record promises: each leaf's entry is there and
-// hashes to its leaf, the tree is what the signed checkpoint says, each chain is
-// unbroken and ends where its case or account says. progress is told the
-// number of leaves and chains done; it may be nil.
-func (l *Log) Verify(ctx context.Context, progress func(done, of int64)) (Report, error) {
-	var report Report
-	err := l.DB.Read(ctx, func(q *db.Queries) error {
-		if err := l.verifyLeaves(ctx, q, &report, progress); err != nil {
-			return err
-		}
-		return l.verifyChains(ctx, q, &report)
-	})
-	return report, err
+// verification is one run of Verify over a snapshot.
+type verification struct {
+	Report
+	ctx      context.Context
+	log      *Log
+	q        *db.Queries
+	progress func(done, of int64)
+	tree     memory
+	latest   int64 // time of the latest entry in the log, in milliseconds
+	entries  int64 // on the chains that were walked
+	placed   int64 // of these, say that they are in the log
 }
 
-func (l *Log) verifyLeaves(ctx context.Context, q *db.Queries, report *Report, progress func(done, of int64)) error {
-	head, err := q.GetLogHead(ctx)
+// Verify checks everything the record promises: each leaf's entry is there and
+// hashes to its leaf, the tree is what the signed checkpoint says, each chain is
+// unbroken and ends where its case or account says, in the state that it says,
+// and no payload was exchanged. It reads one snapshot, so it may run while the
+// server does. progress is told the number of leaves done; it may be nil.
+func (l *Log) Verify(ctx context.Context, progress func(done, of int64)) (Report, error) {
+	v := &verification{ctx: ctx, log: l, progress: progress}
+	err := l.DB.Snapshot(ctx, func(q *db.Queries) error {
+		v.q = q
+		for _, check := range []func() error{v.leaves, v.hashes, v.cases, v.accounts, v.strays} {
+			if err := check(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return v.Report, err
+}
+
+// leaves walks the Merkle log and compares its head.
+func (v *verification) leaves() error {
+	head, err := v.q.GetLogHead(v.ctx)
 	if err != nil {
 		return err
 	}
-	tree := &memory{}
 	const page = 2000
 	for from := int64(0); ; from += page {
-		rows, err := q.LeafEntries(ctx, db.LeafEntriesParams{Leaf: from, Limit: page})
+		rows, err := v.q.LeafEntries(v.ctx, db.LeafEntriesParams{Leaf: from, Limit: page})
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			if row.Leaf != report.Leaves {
-				report.problem("leaf %d is missing", report.Leaves)
+			if row.Leaf != v.Leaves {
+				v.problem("leaf %d is missing", v.Leaves)
 				return nil
 			}
-			checkLeaf(row, report)
-			added, err := tlog.StoredHashesForRecordHash(row.Leaf, tlog.RecordHash(row.Hash), tree)
-			if err != nil {
+			if err := v.leaf(row); err != nil {
 				return err
 			}
-			tree.all = append(tree.all, added...)
-			report.Leaves++
 		}
-		if progress != nil {
-			progress(report.Leaves, head.Size)
+		if v.progress != nil {
+			v.progress(v.Leaves, head.Size)
 		}
 		if len(rows) < page {
 			break
 		}
 	}
-	if report.Leaves < head.Size {
-		report.problem("the checkpoint covers %d entries, %d are there", head.Size, report.Leaves)
+	return v.head(head)
+}
+
+func (v *verification) leaf(row db.LeafEntriesRow) error {
+	v.Leaves++
+	if row.Hash == nil || !row.At.Valid {
+		v.problem("leaf %d: its entry %s/%d is gone", row.Leaf, row.Chain, row.Seq)
+	} else {
+		want := entryHash(row.Chain, row.Seq, row.At.Int64, row.Event.String, row.FromState.String, row.ToState.String, row.Commitment, row.Prev)
+		if !bytes.Equal(want, row.Hash) {
+			v.problem("leaf %d: entry %s/%d was edited", row.Leaf, row.Chain, row.Seq)
+		}
+		if !row.EntryLeaf.Valid || row.EntryLeaf.Int64 != row.Leaf {
+			v.problem("leaf %d: entry %s/%d says it stands elsewhere", row.Leaf, row.Chain, row.Seq)
+		}
+	}
+	v.latest = max(v.latest, row.At.Int64)
+	added, err := tlog.StoredHashesForRecordHash(row.Leaf, tlog.RecordHash(row.Hash), &v.tree)
+	v.tree.all = append(v.tree.all, added...)
+	return err
+}
+
+func (v *verification) head(head db.GetLogHeadRow) error {
+	if v.Leaves != head.Size {
+		v.problem("the head says %d entries, %d are there", head.Size, v.Leaves)
 		return nil
+	}
+	if v.latest != head.HighWater {
+		v.problem("the latest entry is of %d, the head says %d", v.latest, head.HighWater)
 	}
 	if head.Size == 0 {
+		if head.Checkpoint != "" {
+			v.problem("there is a checkpoint and no entry")
+		}
 		return nil
 	}
-	signed, err := l.open(head.Checkpoint)
+	signed, err := v.log.open(head.Checkpoint)
 	if err != nil {
-		report.problem("%v", err)
+		v.problem("%v", err)
 		return nil
 	}
-	root, err := tlog.TreeHash(signed.Size, tree)
+	root, err := tlog.TreeHash(v.Leaves, &v.tree)
 	if err != nil {
 		return err
 	}
-	if root != signed.Root || signed.Size != head.Size {
-		report.problem("the tree of %d entries is not the one that was signed", head.Size)
+	if signed.Size != head.Size || signed.Root != root {
+		v.problem("the tree of %d entries is not the one that was signed", head.Size)
 	}
 	return nil
 }
 
-func checkLeaf(row db.LeafEntriesRow, report *Report) {
-	if row.Hash == nil || !row.At.Valid {
-		report.problem("leaf %d: its entry %s/%d is gone", row.Leaf, row.Chain, row.Seq)
-		return
-	}
-	want := entryHash(row.Chain, row.Seq, row.At.Int64, row.Event.String, row.FromState.String, row.ToState.String, row.Commitment, row.Prev)
-	if !bytes.Equal(want, row.Hash) {
-		report.problem("leaf %d: entry %s/%d was edited", row.Leaf, row.Chain, row.Seq)
-	}
-	if !row.EntryLeaf.Valid || row.EntryLeaf.Int64 != row.Leaf {
-		report.problem("leaf %d: entry %s/%d says it stands elsewhere", row.Leaf, row.Chain, row.Seq)
-	}
-}
-
-func (l *Log) verifyChains(ctx context.Context, q *db.Queries, report *Report) error {
-	const page = 500
-	subject, id := "", ""
+// hashes compares the stored tree, which proofs are read from, with the leaves.
+func (v *verification) hashes() error {
+	const page = 4000
+	next := int64(0)
 	for {
-		rows, err := q.CaseHeads(ctx, db.CaseHeadsParams{Subject: subject, ID: id, Most: page})
+		rows, err := v.q.LogHashes(v.ctx, db.LogHashesParams{Idx: next, Limit: page})
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			if err := checkChain(ctx, q, report, row.Subject, row.ID, row.ChainSeq, row.ChainHead); err != nil {
-				return err
+			if row.Idx != next || next >= int64(len(v.tree.all)) || !bytes.Equal(row.Hash, v.tree.all[next][:]) {
+				v.problem("hash %d of the tree is not that of its leaves", next)
+				return nil
 			}
-			subject, id = row.Subject, row.ID
+			next++
 		}
 		if len(rows) < page {
 			break
 		}
 	}
-	account := ""
+	if next != int64(len(v.tree.all)) {
+		v.problem("hash %d of the tree is missing", next)
+	}
+	return nil
+}
+
+func (v *verification) cases() error {
+	const page = 500
+	after := db.CaseHeadsParams{Most: page}
 	for {
-		rows, err := q.AccountHeads(ctx, db.AccountHeadsParams{AccountID: account, Limit: page})
+		rows, err := v.q.CaseHeads(v.ctx, after)
 		if err != nil {
 			return err
 		}
 		for _, row := range rows {
-			if err := checkChain(ctx, q, report, row.AccountID, row.AccountID, row.ChainSeq, row.ChainHead); err != nil {
+			chain := Chain{Owner: row.Subject, ID: row.ID, Realm: recovery.Realm(row.Realm)}
+			state, err := v.chain(chain, Head{Seq: row.ChainSeq, Hash: row.ChainHead})
+			if err != nil {
 				return err
 			}
-			account = row.AccountID
+			if state != row.State {
+				v.problem("chain %s: it ends in state %q, its case says %q", row.ID, state, row.State)
+			}
+			after.Subject, after.ID = row.Subject, row.ID
 		}
 		if len(rows) < page {
 			return nil
@@ -150,30 +191,89 @@ func (l *Log) verifyChains(ctx context.Context, q *db.Queries, report *Report) e
 	}
 }
 
-func checkChain(ctx context.Context, q *db.Queries, report *Report, owner, chain string, seq int64, head []byte) error {
-	report.Chains++
-	rows, err := q.AuditChain(ctx, db.AuditChainParams{Owner: owner, Chain: chain})
+func (v *verification) accounts() error {
+	const page = 500
+	after := db.AccountHeadsParams{Limit: page}
+	for {
+		rows, err := v.q.AccountHeads(v.ctx, after)
+		if err != nil {
+			return err
+		}
+		for _, row := range rows {
+			chain := Chain{Owner: row.AccountID, ID: row.AccountID, Realm: recovery.Realm(row.Realm)}
+			if _, err := v.chain(chain, Head{Seq: row.ChainSeq, Hash: row.ChainHead}); err != nil {
+				return err
+			}
+			after.AccountID = row.AccountID
+		}
+		if len(rows) < page {
+			return nil
+		}
+	}
+}
+
+// chain walks one chain and gives the state that it ends in.
+func (v *verification) chain(chain Chain, head Head) (state string, err error) {
+	v.Chains++
+	rows, err := v.q.AuditChain(v.ctx, db.AuditChainParams{Owner: chain.Owner, Chain: chain.ID})
+	if err != nil {
+		return "", err
+	}
+	end, broken := Start(), false
+	for _, row := range rows {
+		v.entries++
+		if row.Leaf.Valid {
+			v.placed++
+		} else {
+			v.Pending++
+		}
+		state = row.ToState
+		if broken {
+			continue
+		}
+		want := entryHash(chain.ID, row.Seq, row.At, row.Event, row.FromState, row.ToState, row.Commitment, row.Prev)
+		switch {
+		case row.Seq != end.Seq+1:
+			v.problem("chain %s: entry %d is missing", chain.ID, end.Seq+1)
+			broken = true
+		case !bytes.Equal(row.Prev, end.Hash) || !bytes.Equal(want, row.Hash):
+			v.problem("chain %s: entry %d was edited", chain.ID, row.Seq)
+			broken = true
+		}
+		v.payload(chain, row)
+		end = Head{Seq: row.Seq, Hash: row.Hash}
+	}
+	if !broken && (end.Seq != head.Seq || !bytes.Equal(end.Hash, head.Hash)) {
+		v.problem("chain %s: %d entries are there, its row says %d", chain.ID, end.Seq, head.Seq)
+	}
+	return state, nil
+}
+
+// payload checks that a payload is the one that was committed to. Erasing takes
+// payload and nonce together.
+func (v *verification) payload(chain Chain, row db.AuditEntry) {
+	if row.Payload == nil && row.Nonce == nil {
+		v.Erased++
+		return
+	}
+	plain, err := v.log.Keys.Open(payloadPlace(chain, row.Seq), row.Payload)
+	if err != nil || !bytes.Equal(commit(row.Nonce, plain), row.Commitment) {
+		v.problem("chain %s: the payload of entry %d was exchanged", chain.ID, row.Seq)
+	}
+}
+
+// strays compares the totals: an entry that no case and no account owns, or that
+// claims a leaf it does not have, is on none of the walks.
+func (v *verification) strays() error {
+	total, err := v.q.CountEntries(v.ctx)
 	if err != nil {
 		return err
 	}
-	end := Start()
-	for _, row := range rows {
-		if row.Seq != end.Seq+1 {
-			report.problem("chain %s: entry %d is missing", chain, end.Seq+1)
-			return nil
-		}
-		want := entryHash(chain, row.Seq, row.At, row.Event, row.FromState, row.ToState, row.Commitment, row.Prev)
-		if !bytes.Equal(row.Prev, end.Hash) || !bytes.Equal(want, row.Hash) {
-			report.problem("chain %s: entry %d was edited", chain, row.Seq)
-			return nil
-		}
-		if !row.Leaf.Valid {
-			report.Pending++
-		}
-		end = Head{Seq: row.Seq, Hash: row.Hash}
+	if total != v.entries {
+		v.problem("%d entries are on no chain of a case or an account", total-v.entries)
 	}
-	if end.Seq != seq || !bytes.Equal(end.Hash, head) {
-		report.problem("chain %s: %d entries are there, its row says %d", chain, end.Seq, seq)
+	if v.placed != v.Leaves {
+		v.problem("%d entries on the chains say that they are in the log, which has %d", v.placed, v.Leaves)
 	}
 	return nil
 }
@@ -191,104 +291,4 @@ func (m *memory) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
 		out[i] = m.all[index]
 	}
 	return out, nil
-}
-
-// Receipt proves to an owner, offline, that a chain's entries are in the log.
-type Receipt struct {
-	Log        string         `json:"log"` // the log's public key
-	Checkpoint string         `json:"checkpoint"`
-	Chain      string         `json:"chain"`
-	Entries    []ReceiptEntry `json:"entries"`
-}
-
-// ReceiptEntry is one disclosed entry with its place in the log.
-type ReceiptEntry struct {
-	Seq     int64           `json:"seq"`
-	At      time.Time       `json:"at"`
-	Event   string          `json:"event"`
-	From    string          `json:"from,omitempty"`
-	To      string          `json:"to,omitempty"`
-	Payload json.RawMessage `json:"payload"`
-	Nonce   []byte          `json:"nonce"`
-	Prev    []byte          `json:"prev"`
-	Leaf    int64           `json:"leaf"`
-	Proof   [][]byte        `json:"proof"`
-}
-
-// Receipt discloses a chain to its owner. Entries that are not in the log yet
-// or were erased are left out.
-func (l *Log) Receipt(ctx context.Context, chain Chain) (Receipt, error) {
-	out := Receipt{Log: l.Keys.LogVerifier(), Chain: chain.ID}
-	err := l.DB.Read(ctx, func(q *db.Queries) error {
-		head, err := q.GetLogHead(ctx)
-		if err != nil {
-			return err
-		}
-		out.Checkpoint = head.Checkpoint
-		rows, err := q.AuditChain(ctx, db.AuditChainParams{Owner: chain.Owner, Chain: chain.ID})
-		if err != nil {
-			return err
-		}
-		tree := &hashes{ctx: ctx, q: q}
-		for _, row := range rows {
-			if !row.Leaf.Valid || row.Leaf.Int64 >= head.Size || row.Payload == nil {
-				continue
-			}
-			entry, err := l.disclose(chain, row, head.Size, tree)
-			if err != nil {
-				return err
-			}
-			out.Entries = append(out.Entries, entry)
-		}
-		return nil
-	})
-	return out, err
-}
-
-func (l *Log) disclose(chain Chain, row db.AuditEntry, size int64, tree tlog.HashReader) (ReceiptEntry, error) {
-	payload, err := l.Keys.Open(payloadPlace(chain, row.Seq), row.Payload)
-	if err != nil {
-		return ReceiptEntry{}, err
-	}
-	proof, err := tlog.ProveRecord(size, row.Leaf.Int64, tree)
-	if err != nil {
-		return ReceiptEntry{}, err
-	}
-	entry := ReceiptEntry{
-		Seq: row.Seq, At: store.Time(row.At), Event: row.Event, From: row.FromState, To: row.ToState,
-		Payload: payload, Nonce: row.Nonce, Prev: row.Prev, Leaf: row.Leaf.Int64,
-	}
-	for _, h := range proof {
-		entry.Proof = append(entry.Proof, h[:])
-	}
-	return entry, nil
-}
-
-// VerifyReceipt checks a receipt with nothing but the log's public key.
-func VerifyReceipt(r Receipt, verifierKey string) error {
-	signed, err := OpenCheckpoint(r.Checkpoint, verifierKey)
-	if err != nil {
-		return err
-	}
-	if len(r.Entries) == 0 {
-		return errors.New("receipt: no entry in it")
-	}
-	for _, e := range r.Entries {
-		payload := new(bytes.Buffer)
-		if err := json.Compact(payload, e.Payload); err != nil {
-			return fmt.Errorf("receipt: entry %d: %w", e.Seq, err)
-		}
-		hash := entryHash(r.Chain, e.Seq, e.At.UnixMilli(), e.Event, e.From, e.To, commit(e.Nonce, payload.Bytes()), e.Prev)
-		proof := make(tlog.RecordProof, 0, len(e.Proof))
-		for _, p := range e.Proof {
-			if len(p) != tlog.HashSize {
-				return fmt.Errorf("receipt: entry %d: a proof hash has %d bytes", e.Seq, len(p))
-			}
-			proof = append(proof, tlog.Hash(p))
-		}
-		if err := tlog.CheckRecord(proof, signed.Size, signed.Root, e.Leaf, tlog.RecordHash(hash)); err != nil {
-			return fmt.Errorf("receipt: entry %d is not in the log that was signed", e.Seq)
-		}
-	}
-	return nil
 }

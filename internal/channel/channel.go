@@ -13,6 +13,7 @@ package channel
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sort"
 
@@ -71,6 +72,9 @@ type Delivery struct {
 
 // String gives the kind and the key only.
 func (d Delivery) String() string { return fmt.Sprintf("%s %s", d.To.Kind, d.Message) }
+
+// GoString is String, for %#v.
+func (d Delivery) GoString() string { return d.String() }
 
 // Answer is what the claimant gave, by field name.
 type Answer map[string]string
@@ -161,6 +165,9 @@ func decodeExpected(data []byte) (expected, error) {
 	var e expected
 	if err := json.Unmarshal(data, &e); err != nil {
 		return e, fmt.Errorf("challenge data: %w", err)
+	}
+	if len(e.Hashes) == 0 {
+		return e, errors.New("challenge data: nothing to compare with")
 	}
 	return e, nil
 }

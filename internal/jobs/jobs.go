@@ -13,6 +13,7 @@ package jobs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -45,7 +46,8 @@ func (j Job) Read(v any) error {
 }
 
 // Handler does a job. It runs at least once; nil means done. An error of kind
-// bad-input or conflict is final, every other is tried again.
+// bad-input or conflict is final, every other is tried again; that of a lost
+// lease ([Queue.Finish]) is neither.
 type Handler func(ctx context.Context, job Job) error
 
 // Queue writes jobs into transactions and runs them. Handlers are registered
@@ -91,7 +93,9 @@ func (q *Queue) Handle(kind string, h Handler) {
 	q.handlers[kind] = h
 }
 
-// Buried registers what happens when a job of the kind becomes a dead letter.
+// Buried registers what happens when a job of the kind becomes a dead letter. It
+// runs at least once, before the burial; an error that is not final (see
+// [Handler]) has the job tried again, so that the consequence is never lost.
 func (q *Queue) Buried(kind string, f func(context.Context, Job) error) {
 	q.init()
 	q.buried[kind] = f
@@ -108,8 +112,8 @@ type New struct {
 	Payload any
 }
 
-// envelope is the sealed form: the realm stands outside the seal, because it
-// chooses the key.
+// seal gives the stored form of a payload: the realm stands outside the seal,
+// because it chooses the key.
 func (q *Queue) seal(n New) ([]byte, error) {
 	plain, err := json.Marshal(n.Payload)
 	if err != nil {
@@ -147,16 +151,20 @@ func (q *Queue) Enqueue(ctx context.Context, tx *store.Tx, n New) error {
 	return tx.InsertJob(ctx, db.InsertJobParams{Key: n.Key, ID: n.ID, Kind: n.Kind, DueAt: store.Millis(n.Due), Payload: payload})
 }
 
+// errTaken says that the lease ran out and another node has the job now.
+var errTaken = errors.New("another node has the job")
+
 // Finish removes the job in the caller's transaction, so that what it did
 // happens exactly once. When the lease was lost to another node the transaction
-// fails and nothing is done.
+// fails with an error of kind conflict and nothing is done: the handler hands it
+// on, and the job is left to its new holder.
 func (q *Queue) Finish(ctx context.Context, tx *store.Tx, job Job) error {
 	rows, err := tx.FinishJob(ctx, db.FinishJobParams{Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt)})
 	if err != nil {
 		return err
 	}
 	if rows == 0 {
-		return recovery.Conflict("error.job.taken")
+		return recovery.Conflict("error.job.taken").Because(errTaken)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package jobs
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -87,6 +88,9 @@ func (q *Queue) claim(ctx context.Context, most int) ([]Job, error) {
 		})
 		return err
 	})
+	if err != nil { // what a commit of unknown end has leased comes back when the lease runs out
+		return nil, err
+	}
 	for _, row := range rows {
 		job := Job{Key: row.Key, ID: row.ID, Kind: row.Kind, Attempt: int(row.Attempt)}
 		realm, sealed, _ := bytes.Cut(row.Payload, []byte("\n"))
@@ -99,7 +103,7 @@ func (q *Queue) claim(ctx context.Context, most int) ([]Job, error) {
 		job.payload = plain
 		claimed = append(claimed, job)
 	}
-	return claimed, err
+	return claimed, nil
 }
 
 // do runs one job and records how it went.
@@ -116,19 +120,34 @@ func (q *Queue) do(ctx context.Context, job Job) {
 		}
 		return
 	}
-	final := recovery.IsKind(err, recovery.KindBadInput) || recovery.IsKind(err, recovery.KindConflict)
-	if final || job.Attempt >= maxAttempts {
+	if errors.Is(err, errTaken) {
+		q.Log.Info("job was taken by another node", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt)
+		return
+	}
+	if final(err) || job.Attempt >= maxAttempts {
 		q.bury(ctx, job, err)
 		return
 	}
 	due := q.Now().Add(backoff(job.Attempt))
 	q.Log.Warn("job failed, will be tried again", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "due", due, "err", err)
-	_ = q.DB.Write(ctx, func(tx *store.Tx) error {
-		_, err := tx.RetryJob(ctx, db.RetryJobParams{
-			Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt), DueAt: store.Millis(due), LastError: recovery.AsError(err).Key,
+	_, _ = q.postpone(ctx, job, due, err) // when the database is away the lease runs out instead, with the same effect
+}
+
+// final reports whether trying again is of no use.
+func final(err error) bool {
+	return recovery.IsKind(err, recovery.KindBadInput) || recovery.IsKind(err, recovery.KindConflict)
+}
+
+// postpone makes the job due at another time. False says that it is not ours any more.
+func (q *Queue) postpone(ctx context.Context, job Job, due time.Time, cause error) (ours bool, err error) {
+	err = q.DB.Write(ctx, func(tx *store.Tx) error {
+		rows, err := tx.RetryJob(ctx, db.RetryJobParams{
+			Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt), DueAt: store.Millis(due), LastError: recovery.AsError(cause).Key,
 		})
+		ours = rows > 0
 		return err
-	}) // when the database is away the lease runs out instead, with the same effect
+	})
+	return ours && err == nil, err
 }
 
 // backoff doubles from 2 seconds to 4 hours.
@@ -136,27 +155,40 @@ func backoff(attempt int) time.Duration {
 	return min(time.Second<<min(attempt, 20), 4*time.Hour)
 }
 
-func (q *Queue) call(ctx context.Context, job Job) (err error) {
+func (q *Queue) call(ctx context.Context, job Job) error {
+	handler, ok := q.handlers[job.Kind]
+	if !ok {
+		return fmt.Errorf("no handler for jobs of kind %q", job.Kind) // a newer node may know it
+	}
+	return q.guard(job, func() error { return handler(ctx, job) })
+}
+
+// guard turns a panic into an error, so that one job does not end the process.
+func (q *Queue) guard(job Job, f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("job %s panicked: %v\n%s", job.Kind, r, debug.Stack())
 		}
 	}()
-	handler, ok := q.handlers[job.Kind]
-	if !ok {
-		return fmt.Errorf("no handler for jobs of kind %q", job.Kind) // a newer node may know it
-	}
-	return handler(ctx, job)
+	return f()
 }
 
 // bury makes a dead letter: visible in `wanbi jobs` and the log, never tried again.
+// Its consequence runs first and only while the job is ours; when that fails the
+// job stays and is tried again.
 func (q *Queue) bury(ctx context.Context, job Job, cause error) {
-	q.Log.Error("job is a dead letter", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "err", cause)
-	if f := q.buried[job.Kind]; f != nil && job.payload != nil {
-		if err := f(ctx, job); err != nil {
-			q.Log.Error("dead letter's consequence failed", "kind", job.Kind, "job", job.ID, "err", err)
+	if consequence := q.buried[job.Kind]; consequence != nil && job.payload != nil {
+		if ours, err := q.postpone(ctx, job, q.Now().Add(lease), cause); !ours {
+			q.Log.Warn("dead letter not buried", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "err", err)
+			return
+		}
+		if err := q.guard(job, func() error { return consequence(ctx, job) }); err != nil && !final(err) {
+			q.Log.Error("dead letter's consequence failed, will be tried again", "kind", job.Kind, "job", job.ID, "err", err)
+			_, _ = q.postpone(ctx, job, q.Now().Add(backoff(job.Attempt)), cause)
+			return
 		}
 	}
+	q.Log.Error("job is a dead letter", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "err", cause)
 	_ = q.DB.Write(ctx, func(tx *store.Tx) error {
 		_, err := tx.BuryJob(ctx, db.BuryJobParams{
 			Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt), DeadAt: store.Millis(q.Now()), LastError: recovery.AsError(cause).Key,

@@ -89,6 +89,9 @@ type Identifier struct {
 // String gives the kind only, so that a stray %v discloses nothing.
 func (i Identifier) String() string { return string(i.Kind) + ":…" }
 
+// GoString is String, for %#v.
+func (i Identifier) GoString() string { return i.String() }
+
 // Contact is one address on file. Value is canonical and sensitive.
 type Contact struct {
 	ID        string
@@ -100,6 +103,9 @@ type Contact struct {
 
 // String gives the kind only, so that a stray %v discloses nothing.
 func (c Contact) String() string { return string(c.Kind) + ":…" }
+
+// GoString is String, for %#v.
+func (c Contact) GoString() string { return c.String() }
 
 // LockReason says why an account cannot sign in. Reasons are typed: each has its
 // own way out, and a reset clears only too-many-failures (T10).

@@ -20,6 +20,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"sync"
@@ -149,6 +150,9 @@ func Parse(text []byte) (*Keyring, error) {
 		}
 		return nil, errors.New("not a key file of this program")
 	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("something follows the keys at byte %d", decoder.InputOffset())
+	}
 	if in.Version != fileVersion {
 		return nil, fmt.Errorf("format version %d: this program reads version %d", in.Version, fileVersion)
 	}
@@ -183,12 +187,30 @@ func Parse(text []byte) (*Keyring, error) {
 	if k.signer, err = note.NewSigner(in.Log.Signer); err != nil {
 		return nil, errors.New("part log: not a signer key")
 	}
-	k.logKey = in.Log.Verifier
+	if err := k.checkLogKey(in.Log.Verifier); err != nil {
+		return nil, err
+	}
 	if len(in.Hooks) != ed25519.SeedSize {
 		return nil, errors.New("part hooks: not a 32-byte seed")
 	}
 	k.hooks = ed25519.NewKeyFromSeed(in.Hooks)
 	return k, nil
+}
+
+// checkLogKey takes the public key of the audit log if it is the signer's own:
+// with another one, nobody could verify what is signed.
+func (k *Keyring) checkLogKey(text string) error {
+	verifier, err := note.NewVerifier(text)
+	if err != nil {
+		return errors.New("part log: not a verifier key")
+	}
+	const sample = "wanbi key check\n"
+	signature, err := k.signer.Sign([]byte(sample))
+	if err != nil || verifier.Name() != k.signer.Name() || !verifier.Verify([]byte(sample), signature) {
+		return errors.New("part log: signer and verifier do not belong together")
+	}
+	k.logKey = text
+	return nil
 }
 
 func readKeyset(name string, text json.RawMessage) (*keyset.Handle, error) {
@@ -201,6 +223,9 @@ func readKeyset(name string, text json.RawMessage) (*keyset.Handle, error) {
 
 // String discloses nothing.
 func (k *Keyring) String() string { return "keyring" }
+
+// GoString discloses nothing.
+func (k *Keyring) GoString() string { return k.String() }
 
 // Signer signs checkpoints of the audit log; its name is the log's origin.
 func (k *Keyring) Signer() note.Signer { return k.signer }

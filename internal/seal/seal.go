@@ -190,7 +190,7 @@ func (k *Keyring) OpenID(purpose, external string) (OpenedID, bool) {
 		return OpenedID{}, false
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(external)
-	if err != nil {
+	if err != nil || base64.RawURLEncoding.EncodeToString(sealed) != external { // one ID has one form
 		return OpenedID{}, false
 	}
 	plain, err := k.ids.DecryptDeterministically(sealed, []byte(purpose))

@@ -176,8 +176,8 @@ func (s *Server) routes(o Options) http.Handler {
 	network := callerNetwork(o.TrustedProxies)
 	mux := http.NewServeMux()
 	api.Register(mux, api.Config{
-		Claimant: s.Claimant, Host: s.Host, Inbound: &inbound.Door{Keys: o.Keys, Log: o.Log}, Audit: s.Log, Realms: s.Realms.IDs,
-		Policy: s.Realms.Policy, Network: network, Now: s.now, Log: o.Log, Ready: s.DB.Ping,
+		Claimant: s.Claimant, Host: s.Host, Inbound: &inbound.Door{Keys: o.Keys, Log: o.Log}, Audit: s.Log,
+		Policy: s.Realms.Policy, Network: network, Log: o.Log, Ready: s.DB.Ping,
 	})
 	mux.Handle("/", web.New(web.Config{
 		Claimant: s.Claimant, Guest: s.Guest, Realm: s.Realms.Policy, Realms: s.Realms.IDs, Now: s.now, Log: o.Log, Network: network,

@@ -48,6 +48,10 @@ func Duplicate(err error) bool {
 // no connection, shutting down, out of connections, disk full or unreadable, or
 // too slow for the caller's deadline.
 func databaseAway(err error) bool {
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) || lostRace(err) { // a race lost at every try
+		return true
+	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		class := pg.Code[:min(2, len(pg.Code))]
@@ -57,14 +61,13 @@ func databaseAway(err error) bool {
 	var lite *sqlitedriver.Error
 	if errors.As(err, &lite) {
 		switch lite.Code() & 0xff {
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+		case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
 			return true
 		}
 		return false
 	}
 	var dial *net.OpError
-	var connect *pgconn.ConnectError
 	return errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, context.DeadlineExceeded) ||
-		errors.As(err, &dial) || errors.As(err, &connect) || errors.Is(err, ErrStale) ||
-		strings.Contains(err.Error(), "unexpected EOF") || strings.Contains(err.Error(), "conn closed")
+		errors.As(err, &dial) || strings.Contains(err.Error(), "unexpected EOF") ||
+		strings.Contains(err.Error(), "conn closed")
 }

@@ -65,11 +65,13 @@ func Open(dsn string) (*DB, error) {
 	return nil, fmt.Errorf("database %q: write sqlite:/path/to/file.db or postgres://…", redact(dsn))
 }
 
+// redact gives the scheme only: any other part of a DSN may hold a password.
 func redact(dsn string) string {
-	if at := strings.LastIndex(dsn, "@"); at >= 0 {
-		return "…" + dsn[at:]
+	scheme, _, found := strings.Cut(dsn, ":")
+	if !found || strings.ContainsAny(scheme, " =@/") {
+		return "…"
 	}
-	return dsn
+	return scheme + ":…"
 }
 
 // sqlitePragmas: WAL with synchronous=FULL, so that an acknowledged step
@@ -106,8 +108,8 @@ func openSQLite(path string) (*DB, error) {
 
 func openPostgres(dsn string) (*DB, error) {
 	u, err := url.Parse(dsn)
-	if err != nil {
-		return nil, fmt.Errorf("database: %w", err)
+	if err != nil { // its text would repeat the password
+		return nil, fmt.Errorf("database %q: not a URL; percent-encode what stands in the password", redact(dsn))
 	}
 	q := u.Query()
 	// A statement that waits longer than this would outlive its caller.
@@ -187,6 +189,21 @@ func (d *DB) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 // Read runs fn on the readers, outside any transaction.
 func (d *DB) Read(ctx context.Context, fn func(q *db.Queries) error) error {
 	return outage(fn(d.reads))
+}
+
+// Snapshot runs fn on one view of the database, in which nothing changes
+// whatever others write meanwhile.
+func (d *DB) Snapshot(ctx context.Context, fn func(q *db.Queries) error) error {
+	options := &sql.TxOptions{ReadOnly: true}
+	if d.engine == PostgreSQL {
+		options.Isolation = sql.LevelRepeatableRead
+	}
+	tx, err := d.read.BeginTx(ctx, options)
+	if err != nil {
+		return outage(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	return outage(fn(d.reads.WithTx(tx)))
 }
 
 // Ping reports whether the database answers.

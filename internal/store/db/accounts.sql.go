@@ -9,6 +9,17 @@ import (
 	"context"
 )
 
+const accountByHostID = `-- name: AccountByHostID :one
+SELECT account_id FROM host_ids WHERE idx = $1
+`
+
+func (q *Queries) AccountByHostID(ctx context.Context, idx string) (string, error) {
+	row := q.queryRow(ctx, q.accountByHostIDStmt, accountByHostID, idx)
+	var account_id string
+	err := row.Scan(&account_id)
+	return account_id, err
+}
+
 const accountsAfter = `-- name: AccountsAfter :many
 SELECT account_id FROM accounts WHERE realm = $1 AND account_id > $2 ORDER BY account_id LIMIT $3
 `
@@ -64,12 +75,12 @@ func (q *Queries) BindAccountCase(ctx context.Context, arg BindAccountCaseParams
 	return err
 }
 
-const clearLockout = `-- name: ClearLockout :execrows
-UPDATE lockouts SET failures = 0, first_failure = 0, level = 0, until = 0 WHERE key = $1 AND (failures > 0 OR until > 0)
+const clearLockouts = `-- name: ClearLockouts :execrows
+UPDATE lockouts SET failures = 0, first_failure = 0, level = 0, until = 0 WHERE account_id = $1 AND (failures > 0 OR until > 0)
 `
 
-func (q *Queries) ClearLockout(ctx context.Context, key string) (int64, error) {
-	result, err := q.exec(ctx, q.clearLockoutStmt, clearLockout, key)
+func (q *Queries) ClearLockouts(ctx context.Context, accountID string) (int64, error) {
+	result, err := q.exec(ctx, q.clearLockoutsStmt, clearLockouts, accountID)
 	if err != nil {
 		return 0, err
 	}
@@ -129,6 +140,15 @@ type DeleteContactParams struct {
 
 func (q *Queries) DeleteContact(ctx context.Context, arg DeleteContactParams) error {
 	_, err := q.exec(ctx, q.deleteContactStmt, deleteContact, arg.AccountID, arg.ID)
+	return err
+}
+
+const deleteHostID = `-- name: DeleteHostID :exec
+DELETE FROM host_ids WHERE idx = $1
+`
+
+func (q *Queries) DeleteHostID(ctx context.Context, idx string) error {
+	_, err := q.exec(ctx, q.deleteHostIDStmt, deleteHostID, idx)
 	return err
 }
 
@@ -322,7 +342,7 @@ func (q *Queries) GetLockout(ctx context.Context, key string) (GetLockoutRow, er
 }
 
 const getSecret = `-- name: GetSecret :one
-SELECT account_id, kind, hash, set_at, must_change FROM account_secrets WHERE account_id = $1 AND kind = $2
+SELECT account_id, kind, hash, set_at, must_change, imported FROM account_secrets WHERE account_id = $1 AND kind = $2
 `
 
 type GetSecretParams struct {
@@ -339,8 +359,37 @@ func (q *Queries) GetSecret(ctx context.Context, arg GetSecretParams) (AccountSe
 		&i.Hash,
 		&i.SetAt,
 		&i.MustChange,
+		&i.Imported,
 	)
 	return i, err
+}
+
+const importSecret = `-- name: ImportSecret :execrows
+INSERT INTO account_secrets (account_id, kind, hash, set_at, must_change, imported) VALUES ($1, $2, $3, $4, 0, $5)
+ON CONFLICT (account_id, kind) DO UPDATE SET hash = excluded.hash, set_at = excluded.set_at, must_change = 0, imported = excluded.imported
+WHERE account_secrets.imported <> excluded.imported
+`
+
+type ImportSecretParams struct {
+	AccountID string
+	Kind      string
+	Hash      string
+	SetAt     int64
+	Imported  string
+}
+
+func (q *Queries) ImportSecret(ctx context.Context, arg ImportSecretParams) (int64, error) {
+	result, err := q.exec(ctx, q.importSecretStmt, importSecret,
+		arg.AccountID,
+		arg.Kind,
+		arg.Hash,
+		arg.SetAt,
+		arg.Imported,
+	)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const insertAccount = `-- name: InsertAccount :exec
@@ -444,6 +493,20 @@ func (q *Queries) InsertContact(ctx context.Context, arg InsertContactParams) er
 		arg.AddedAt,
 		arg.ChangedAt,
 	)
+	return err
+}
+
+const insertHostID = `-- name: InsertHostID :exec
+INSERT INTO host_ids (idx, account_id) VALUES ($1, $2)
+`
+
+type InsertHostIDParams struct {
+	Idx       string
+	AccountID string
+}
+
+func (q *Queries) InsertHostID(ctx context.Context, arg InsertHostIDParams) error {
+	_, err := q.exec(ctx, q.insertHostIDStmt, insertHostID, arg.Idx, arg.AccountID)
 	return err
 }
 
@@ -791,7 +854,7 @@ func (q *Queries) PutLockout(ctx context.Context, arg PutLockoutParams) error {
 }
 
 const putSecret = `-- name: PutSecret :exec
-INSERT INTO account_secrets (account_id, kind, hash, set_at, must_change) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO account_secrets (account_id, kind, hash, set_at, must_change, imported) VALUES ($1, $2, $3, $4, $5, '')
 ON CONFLICT (account_id, kind) DO UPDATE SET hash = excluded.hash, set_at = excluded.set_at, must_change = excluded.must_change
 `
 
@@ -832,10 +895,15 @@ func (q *Queries) RevokeDevices(ctx context.Context, arg RevokeDevicesParams) (i
 }
 
 const takeLockout = `-- name: TakeLockout :one
-INSERT INTO lockouts (key, failures, first_failure, level, until) VALUES ($1, 0, 0, 0, 0)
+INSERT INTO lockouts (key, account_id, failures, first_failure, level, until) VALUES ($1, $2, 0, 0, 0, 0)
 ON CONFLICT (key) DO UPDATE SET failures = lockouts.failures
 RETURNING failures, first_failure, level, until
 `
+
+type TakeLockoutParams struct {
+	Key       string
+	AccountID string
+}
 
 type TakeLockoutRow struct {
 	Failures     int64
@@ -845,8 +913,8 @@ type TakeLockoutRow struct {
 }
 
 // The no-op write takes the row's lock before it is read.
-func (q *Queries) TakeLockout(ctx context.Context, key string) (TakeLockoutRow, error) {
-	row := q.queryRow(ctx, q.takeLockoutStmt, takeLockout, key)
+func (q *Queries) TakeLockout(ctx context.Context, arg TakeLockoutParams) (TakeLockoutRow, error) {
+	row := q.queryRow(ctx, q.takeLockoutStmt, takeLockout, arg.Key, arg.AccountID)
 	var i TakeLockoutRow
 	err := row.Scan(
 		&i.Failures,

@@ -24,6 +24,9 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.accountByHostIDStmt, err = db.PrepareContext(ctx, accountByHostID); err != nil {
+		return nil, fmt.Errorf("error preparing query AccountByHostID: %w", err)
+	}
 	if q.accountHeadsStmt, err = db.PrepareContext(ctx, accountHeads); err != nil {
 		return nil, fmt.Errorf("error preparing query AccountHeads: %w", err)
 	}
@@ -51,8 +54,8 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.claimJobsStmt, err = db.PrepareContext(ctx, claimJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query ClaimJobs: %w", err)
 	}
-	if q.clearLockoutStmt, err = db.PrepareContext(ctx, clearLockout); err != nil {
-		return nil, fmt.Errorf("error preparing query ClearLockout: %w", err)
+	if q.clearLockoutsStmt, err = db.PrepareContext(ctx, clearLockouts); err != nil {
+		return nil, fmt.Errorf("error preparing query ClearLockouts: %w", err)
 	}
 	if q.consumeBackupCodeStmt, err = db.PrepareContext(ctx, consumeBackupCode); err != nil {
 		return nil, fmt.Errorf("error preparing query ConsumeBackupCode: %w", err)
@@ -65,6 +68,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.countStmt, err = db.PrepareContext(ctx, count); err != nil {
 		return nil, fmt.Errorf("error preparing query Count: %w", err)
+	}
+	if q.countEntriesStmt, err = db.PrepareContext(ctx, countEntries); err != nil {
+		return nil, fmt.Errorf("error preparing query CountEntries: %w", err)
 	}
 	if q.deadJobsStmt, err = db.PrepareContext(ctx, deadJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query DeadJobs: %w", err)
@@ -80,6 +86,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.deleteCounterStmt, err = db.PrepareContext(ctx, deleteCounter); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteCounter: %w", err)
+	}
+	if q.deleteHostIDStmt, err = db.PrepareContext(ctx, deleteHostID); err != nil {
+		return nil, fmt.Errorf("error preparing query DeleteHostID: %w", err)
 	}
 	if q.deleteIdentifierStmt, err = db.PrepareContext(ctx, deleteIdentifier); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteIdentifier: %w", err)
@@ -141,6 +150,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.getSecretStmt, err = db.PrepareContext(ctx, getSecret); err != nil {
 		return nil, fmt.Errorf("error preparing query GetSecret: %w", err)
 	}
+	if q.importSecretStmt, err = db.PrepareContext(ctx, importSecret); err != nil {
+		return nil, fmt.Errorf("error preparing query ImportSecret: %w", err)
+	}
 	if q.insertAPIKeyStmt, err = db.PrepareContext(ctx, insertAPIKey); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAPIKey: %w", err)
 	}
@@ -170,6 +182,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.insertEvidenceStmt, err = db.PrepareContext(ctx, insertEvidence); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertEvidence: %w", err)
+	}
+	if q.insertHostIDStmt, err = db.PrepareContext(ctx, insertHostID); err != nil {
+		return nil, fmt.Errorf("error preparing query InsertHostID: %w", err)
 	}
 	if q.insertIdentifierStmt, err = db.PrepareContext(ctx, insertIdentifier); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertIdentifier: %w", err)
@@ -224,6 +239,12 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.liveChallengesStmt, err = db.PrepareContext(ctx, liveChallenges); err != nil {
 		return nil, fmt.Errorf("error preparing query LiveChallenges: %w", err)
+	}
+	if q.lockLogHeadStmt, err = db.PrepareContext(ctx, lockLogHead); err != nil {
+		return nil, fmt.Errorf("error preparing query LockLogHead: %w", err)
+	}
+	if q.logHashesStmt, err = db.PrepareContext(ctx, logHashes); err != nil {
+		return nil, fmt.Errorf("error preparing query LogHashes: %w", err)
 	}
 	if q.nextJobDueStmt, err = db.PrepareContext(ctx, nextJobDue); err != nil {
 		return nil, fmt.Errorf("error preparing query NextJobDue: %w", err)
@@ -302,6 +323,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
+	if q.accountByHostIDStmt != nil {
+		if cerr := q.accountByHostIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing accountByHostIDStmt: %w", cerr)
+		}
+	}
 	if q.accountHeadsStmt != nil {
 		if cerr := q.accountHeadsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing accountHeadsStmt: %w", cerr)
@@ -347,9 +373,9 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing claimJobsStmt: %w", cerr)
 		}
 	}
-	if q.clearLockoutStmt != nil {
-		if cerr := q.clearLockoutStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing clearLockoutStmt: %w", cerr)
+	if q.clearLockoutsStmt != nil {
+		if cerr := q.clearLockoutsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing clearLockoutsStmt: %w", cerr)
 		}
 	}
 	if q.consumeBackupCodeStmt != nil {
@@ -370,6 +396,11 @@ func (q *Queries) Close() error {
 	if q.countStmt != nil {
 		if cerr := q.countStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countStmt: %w", cerr)
+		}
+	}
+	if q.countEntriesStmt != nil {
+		if cerr := q.countEntriesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing countEntriesStmt: %w", cerr)
 		}
 	}
 	if q.deadJobsStmt != nil {
@@ -395,6 +426,11 @@ func (q *Queries) Close() error {
 	if q.deleteCounterStmt != nil {
 		if cerr := q.deleteCounterStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteCounterStmt: %w", cerr)
+		}
+	}
+	if q.deleteHostIDStmt != nil {
+		if cerr := q.deleteHostIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing deleteHostIDStmt: %w", cerr)
 		}
 	}
 	if q.deleteIdentifierStmt != nil {
@@ -497,6 +533,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing getSecretStmt: %w", cerr)
 		}
 	}
+	if q.importSecretStmt != nil {
+		if cerr := q.importSecretStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing importSecretStmt: %w", cerr)
+		}
+	}
 	if q.insertAPIKeyStmt != nil {
 		if cerr := q.insertAPIKeyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertAPIKeyStmt: %w", cerr)
@@ -545,6 +586,11 @@ func (q *Queries) Close() error {
 	if q.insertEvidenceStmt != nil {
 		if cerr := q.insertEvidenceStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertEvidenceStmt: %w", cerr)
+		}
+	}
+	if q.insertHostIDStmt != nil {
+		if cerr := q.insertHostIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing insertHostIDStmt: %w", cerr)
 		}
 	}
 	if q.insertIdentifierStmt != nil {
@@ -635,6 +681,16 @@ func (q *Queries) Close() error {
 	if q.liveChallengesStmt != nil {
 		if cerr := q.liveChallengesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing liveChallengesStmt: %w", cerr)
+		}
+	}
+	if q.lockLogHeadStmt != nil {
+		if cerr := q.lockLogHeadStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing lockLogHeadStmt: %w", cerr)
+		}
+	}
+	if q.logHashesStmt != nil {
+		if cerr := q.logHashesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing logHashesStmt: %w", cerr)
 		}
 	}
 	if q.nextJobDueStmt != nil {
@@ -796,6 +852,7 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                          DBTX
 	tx                          *sql.Tx
+	accountByHostIDStmt         *sql.Stmt
 	accountHeadsStmt            *sql.Stmt
 	accountsAfterStmt           *sql.Stmt
 	auditChainStmt              *sql.Stmt
@@ -805,16 +862,18 @@ type Queries struct {
 	caseHeadsStmt               *sql.Stmt
 	casesDueStmt                *sql.Stmt
 	claimJobsStmt               *sql.Stmt
-	clearLockoutStmt            *sql.Stmt
+	clearLockoutsStmt           *sql.Stmt
 	consumeBackupCodeStmt       *sql.Stmt
 	consumeChallengeStmt        *sql.Stmt
 	consumeChallengesStmt       *sql.Stmt
 	countStmt                   *sql.Stmt
+	countEntriesStmt            *sql.Stmt
 	deadJobsStmt                *sql.Stmt
 	deleteAccountIdentifierStmt *sql.Stmt
 	deleteBackupCodesStmt       *sql.Stmt
 	deleteContactStmt           *sql.Stmt
 	deleteCounterStmt           *sql.Stmt
+	deleteHostIDStmt            *sql.Stmt
 	deleteIdentifierStmt        *sql.Stmt
 	deleteLockStmt              *sql.Stmt
 	deleteReplyStmt             *sql.Stmt
@@ -835,6 +894,7 @@ type Queries struct {
 	getPolicyStmt               *sql.Stmt
 	getReplyStmt                *sql.Stmt
 	getSecretStmt               *sql.Stmt
+	importSecretStmt            *sql.Stmt
 	insertAPIKeyStmt            *sql.Stmt
 	insertAccountStmt           *sql.Stmt
 	insertAccountIdentifierStmt *sql.Stmt
@@ -845,6 +905,7 @@ type Queries struct {
 	insertChallengeStmt         *sql.Stmt
 	insertContactStmt           *sql.Stmt
 	insertEvidenceStmt          *sql.Stmt
+	insertHostIDStmt            *sql.Stmt
 	insertIdentifierStmt        *sql.Stmt
 	insertJobStmt               *sql.Stmt
 	insertJobOnceStmt           *sql.Stmt
@@ -863,6 +924,8 @@ type Queries struct {
 	listLocksStmt               *sql.Stmt
 	listSignInsStmt             *sql.Stmt
 	liveChallengesStmt          *sql.Stmt
+	lockLogHeadStmt             *sql.Stmt
+	logHashesStmt               *sql.Stmt
 	nextJobDueStmt              *sql.Stmt
 	pingStmt                    *sql.Stmt
 	putDeviceStmt               *sql.Stmt
@@ -893,6 +956,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                          tx,
 		tx:                          tx,
+		accountByHostIDStmt:         q.accountByHostIDStmt,
 		accountHeadsStmt:            q.accountHeadsStmt,
 		accountsAfterStmt:           q.accountsAfterStmt,
 		auditChainStmt:              q.auditChainStmt,
@@ -902,16 +966,18 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		caseHeadsStmt:               q.caseHeadsStmt,
 		casesDueStmt:                q.casesDueStmt,
 		claimJobsStmt:               q.claimJobsStmt,
-		clearLockoutStmt:            q.clearLockoutStmt,
+		clearLockoutsStmt:           q.clearLockoutsStmt,
 		consumeBackupCodeStmt:       q.consumeBackupCodeStmt,
 		consumeChallengeStmt:        q.consumeChallengeStmt,
 		consumeChallengesStmt:       q.consumeChallengesStmt,
 		countStmt:                   q.countStmt,
+		countEntriesStmt:            q.countEntriesStmt,
 		deadJobsStmt:                q.deadJobsStmt,
 		deleteAccountIdentifierStmt: q.deleteAccountIdentifierStmt,
 		deleteBackupCodesStmt:       q.deleteBackupCodesStmt,
 		deleteContactStmt:           q.deleteContactStmt,
 		deleteCounterStmt:           q.deleteCounterStmt,
+		deleteHostIDStmt:            q.deleteHostIDStmt,
 		deleteIdentifierStmt:        q.deleteIdentifierStmt,
 		deleteLockStmt:              q.deleteLockStmt,
 		deleteReplyStmt:             q.deleteReplyStmt,
@@ -932,6 +998,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getPolicyStmt:               q.getPolicyStmt,
 		getReplyStmt:                q.getReplyStmt,
 		getSecretStmt:               q.getSecretStmt,
+		importSecretStmt:            q.importSecretStmt,
 		insertAPIKeyStmt:            q.insertAPIKeyStmt,
 		insertAccountStmt:           q.insertAccountStmt,
 		insertAccountIdentifierStmt: q.insertAccountIdentifierStmt,
@@ -942,6 +1009,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertChallengeStmt:         q.insertChallengeStmt,
 		insertContactStmt:           q.insertContactStmt,
 		insertEvidenceStmt:          q.insertEvidenceStmt,
+		insertHostIDStmt:            q.insertHostIDStmt,
 		insertIdentifierStmt:        q.insertIdentifierStmt,
 		insertJobStmt:               q.insertJobStmt,
 		insertJobOnceStmt:           q.insertJobOnceStmt,
@@ -960,6 +1028,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listLocksStmt:               q.listLocksStmt,
 		listSignInsStmt:             q.listSignInsStmt,
 		liveChallengesStmt:          q.liveChallengesStmt,
+		lockLogHeadStmt:             q.lockLogHeadStmt,
+		logHashesStmt:               q.logHashesStmt,
 		nextJobDueStmt:              q.nextJobDueStmt,
 		pingStmt:                    q.pingStmt,
 		putDeviceStmt:               q.putDeviceStmt,

@@ -11,7 +11,7 @@ import (
 )
 
 const accountHeads = `-- name: AccountHeads :many
-SELECT account_id, chain_seq, chain_head FROM accounts WHERE account_id > $1 AND chain_seq > 0 ORDER BY account_id LIMIT $2
+SELECT account_id, realm, chain_seq, chain_head FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2
 `
 
 type AccountHeadsParams struct {
@@ -21,6 +21,7 @@ type AccountHeadsParams struct {
 
 type AccountHeadsRow struct {
 	AccountID string
+	Realm     string
 	ChainSeq  int64
 	ChainHead []byte
 }
@@ -34,7 +35,12 @@ func (q *Queries) AccountHeads(ctx context.Context, arg AccountHeadsParams) ([]A
 	var items []AccountHeadsRow
 	for rows.Next() {
 		var i AccountHeadsRow
-		if err := rows.Scan(&i.AccountID, &i.ChainSeq, &i.ChainHead); err != nil {
+		if err := rows.Scan(
+			&i.AccountID,
+			&i.Realm,
+			&i.ChainSeq,
+			&i.ChainHead,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -121,7 +127,7 @@ func (q *Queries) BuryJob(ctx context.Context, arg BuryJobParams) (int64, error)
 }
 
 const caseHeads = `-- name: CaseHeads :many
-SELECT subject, id, chain_seq, chain_head FROM cases
+SELECT subject, id, realm, state, chain_seq, chain_head FROM cases
 WHERE subject > $1 OR (subject = $1 AND id > $2) ORDER BY subject, id LIMIT $3
 `
 
@@ -134,6 +140,8 @@ type CaseHeadsParams struct {
 type CaseHeadsRow struct {
 	Subject   string
 	ID        string
+	Realm     string
+	State     string
 	ChainSeq  int64
 	ChainHead []byte
 }
@@ -150,6 +158,8 @@ func (q *Queries) CaseHeads(ctx context.Context, arg CaseHeadsParams) ([]CaseHea
 		if err := rows.Scan(
 			&i.Subject,
 			&i.ID,
+			&i.Realm,
+			&i.State,
 			&i.ChainSeq,
 			&i.ChainHead,
 		); err != nil {
@@ -264,6 +274,17 @@ func (q *Queries) Count(ctx context.Context, arg CountParams) (CountRow, error) 
 		&i.DayN,
 	)
 	return i, err
+}
+
+const countEntries = `-- name: CountEntries :one
+SELECT COUNT(*) AS n FROM audit_entries
+`
+
+func (q *Queries) CountEntries(ctx context.Context) (int64, error) {
+	row := q.queryRow(ctx, q.countEntriesStmt, countEntries)
+	var n int64
+	err := row.Scan(&n)
+	return n, err
 }
 
 const deadJobs = `-- name: DeadJobs :many
@@ -428,25 +449,19 @@ func (q *Queries) GetLogHash(ctx context.Context, idx int64) ([]byte, error) {
 }
 
 const getLogHead = `-- name: GetLogHead :one
-SELECT size, checkpoint, high_water, version FROM log_head WHERE id = 1
+SELECT size, checkpoint, high_water FROM log_head WHERE id = 1
 `
 
 type GetLogHeadRow struct {
 	Size       int64
 	Checkpoint string
 	HighWater  int64
-	Version    int64
 }
 
 func (q *Queries) GetLogHead(ctx context.Context) (GetLogHeadRow, error) {
 	row := q.queryRow(ctx, q.getLogHeadStmt, getLogHead)
 	var i GetLogHeadRow
-	err := row.Scan(
-		&i.Size,
-		&i.Checkpoint,
-		&i.HighWater,
-		&i.Version,
-	)
+	err := row.Scan(&i.Size, &i.Checkpoint, &i.HighWater)
 	return i, err
 }
 
@@ -757,6 +772,56 @@ func (q *Queries) ListAPIKeys(ctx context.Context, realm string) ([]ApiKey, erro
 	return items, nil
 }
 
+const lockLogHead = `-- name: LockLogHead :one
+UPDATE log_head SET size = size WHERE id = 1 RETURNING size, checkpoint, high_water
+`
+
+type LockLogHeadRow struct {
+	Size       int64
+	Checkpoint string
+	HighWater  int64
+}
+
+// The no-op write takes the row's lock before it is read: one sequencer at a time.
+func (q *Queries) LockLogHead(ctx context.Context) (LockLogHeadRow, error) {
+	row := q.queryRow(ctx, q.lockLogHeadStmt, lockLogHead)
+	var i LockLogHeadRow
+	err := row.Scan(&i.Size, &i.Checkpoint, &i.HighWater)
+	return i, err
+}
+
+const logHashes = `-- name: LogHashes :many
+SELECT idx, hash FROM log_hashes WHERE idx >= $1 ORDER BY idx LIMIT $2
+`
+
+type LogHashesParams struct {
+	Idx   int64
+	Limit int32
+}
+
+func (q *Queries) LogHashes(ctx context.Context, arg LogHashesParams) ([]LogHash, error) {
+	rows, err := q.query(ctx, q.logHashesStmt, logHashes, arg.Idx, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LogHash
+	for rows.Next() {
+		var i LogHash
+		if err := rows.Scan(&i.Idx, &i.Hash); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
 const nextJobDue = `-- name: NextJobDue :one
 SELECT COALESCE(MIN(due_at), 0) AS due FROM jobs WHERE dead_at = 0
 `
@@ -924,13 +989,14 @@ func (q *Queries) Uncount(ctx context.Context, key string) (int64, error) {
 }
 
 const unsequencedEntries = `-- name: UnsequencedEntries :many
-SELECT owner, chain, seq, hash FROM audit_entries WHERE leaf IS NULL ORDER BY at, owner, chain, seq LIMIT $1
+SELECT owner, chain, seq, at, hash FROM audit_entries WHERE leaf IS NULL ORDER BY at, owner, chain, seq LIMIT $1
 `
 
 type UnsequencedEntriesRow struct {
 	Owner string
 	Chain string
 	Seq   int64
+	At    int64
 	Hash  []byte
 }
 
@@ -947,6 +1013,7 @@ func (q *Queries) UnsequencedEntries(ctx context.Context, limit int32) ([]Unsequ
 			&i.Owner,
 			&i.Chain,
 			&i.Seq,
+			&i.At,
 			&i.Hash,
 		); err != nil {
 			return nil, err
@@ -963,14 +1030,15 @@ func (q *Queries) UnsequencedEntries(ctx context.Context, limit int32) ([]Unsequ
 }
 
 const updateLogHead = `-- name: UpdateLogHead :execrows
-UPDATE log_head SET size = $1, checkpoint = $2, high_water = $3, version = version + 1 WHERE id = 1 AND version = $4
+UPDATE log_head SET size = $1, checkpoint = $2, high_water = $3
+WHERE id = 1 AND size = $4
 `
 
 type UpdateLogHeadParams struct {
 	Size       int64
 	Checkpoint string
 	HighWater  int64
-	Version    int64
+	Was        int64
 }
 
 func (q *Queries) UpdateLogHead(ctx context.Context, arg UpdateLogHeadParams) (int64, error) {
@@ -978,7 +1046,7 @@ func (q *Queries) UpdateLogHead(ctx context.Context, arg UpdateLogHeadParams) (i
 		arg.Size,
 		arg.Checkpoint,
 		arg.HighWater,
-		arg.Version,
+		arg.Was,
 	)
 	if err != nil {
 		return 0, err

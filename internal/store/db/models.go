@@ -77,6 +77,7 @@ type AccountSecret struct {
 	Hash       string
 	SetAt      int64
 	MustChange int64
+	Imported   string
 }
 
 type ApiKey struct {
@@ -186,6 +187,11 @@ type Evidence struct {
 	At          int64
 }
 
+type HostID struct {
+	Idx       string
+	AccountID string
+}
+
 type Idempotency struct {
 	Scope       string
 	Key         string
@@ -213,6 +219,7 @@ type Job struct {
 
 type Lockout struct {
 	Key          string
+	AccountID    string
 	Failures     int64
 	FirstFailure int64
 	Level        int64
@@ -229,7 +236,6 @@ type LogHead struct {
 	Size       int64
 	Checkpoint string
 	HighWater  int64
-	Version    int64
 }
 
 type LogLeafe struct {

@@ -95,6 +95,12 @@ CREATE TABLE accounts (
 );
 CREATE INDEX accounts_dormant ON accounts (realm, last_sign_in_at);
 
+-- Which account has the host's own ID. Keyed by blind index; one account an ID.
+CREATE TABLE host_ids (
+  idx        TEXT NOT NULL PRIMARY KEY,
+  account_id TEXT NOT NULL
+);
+
 -- Look-up, step one: which accounts answer to a name. Keyed by blind index.
 CREATE TABLE identifiers (
   idx        TEXT NOT NULL,
@@ -135,6 +141,7 @@ CREATE TABLE account_secrets (
   hash        TEXT   NOT NULL,
   set_at      BIGINT NOT NULL,
   must_change BIGINT NOT NULL,
+  imported    TEXT   NOT NULL,            -- keyed hash of what the host gave last, '' for none: the same again changes nothing
   PRIMARY KEY (account_id, kind)
 );
 
@@ -150,11 +157,13 @@ CREATE TABLE account_locks (
 -- of its known devices, or of an identifier that no account has.
 CREATE TABLE lockouts (
   key           TEXT   NOT NULL PRIMARY KEY,
+  account_id    TEXT   NOT NULL,          -- whose lockouts an unlock clears, '' where no account has the name
   failures      BIGINT NOT NULL,
   first_failure BIGINT NOT NULL,
   level         BIGINT NOT NULL,
   until         BIGINT NOT NULL
 );
+CREATE INDEX lockouts_account ON lockouts (account_id);
 
 CREATE TABLE account_devices (
   account_id   TEXT   NOT NULL,
@@ -277,8 +286,7 @@ CREATE TABLE log_head (
   id         BIGINT NOT NULL PRIMARY KEY CHECK (id = 1),
   size       BIGINT NOT NULL,
   checkpoint TEXT   NOT NULL,
-  high_water BIGINT NOT NULL,             -- the highest time recorded: now is never before it
-  version    BIGINT NOT NULL
+  high_water BIGINT NOT NULL              -- the latest time of an entry in the log: now is never before it
 );
 
 CREATE TABLE idempotency (
@@ -309,7 +317,7 @@ CREATE TABLE api_keys (
   revoked_at BIGINT NOT NULL
 );
 
-INSERT INTO log_head (id, size, checkpoint, high_water, version) VALUES (1, 0, '', 0, 0);
+INSERT INTO log_head (id, size, checkpoint, high_water) VALUES (1, 0, '', 0);
 
 -- +goose Down
 DROP TABLE api_keys;
@@ -332,6 +340,7 @@ DROP TABLE account_facts;
 DROP TABLE account_contacts;
 DROP TABLE account_identifiers;
 DROP TABLE identifiers;
+DROP TABLE host_ids;
 DROP TABLE accounts;
 DROP TABLE evidence;
 DROP TABLE unknown_told;

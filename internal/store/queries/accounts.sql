@@ -19,6 +19,15 @@ ORDER BY account_id LIMIT $4;
 -- name: AccountsAfter :many
 SELECT account_id FROM accounts WHERE realm = $1 AND account_id > $2 ORDER BY account_id LIMIT $3;
 
+-- name: InsertHostID :exec
+INSERT INTO host_ids (idx, account_id) VALUES ($1, $2);
+
+-- name: DeleteHostID :exec
+DELETE FROM host_ids WHERE idx = $1;
+
+-- name: AccountByHostID :one
+SELECT account_id FROM host_ids WHERE idx = $1;
+
 -- name: InsertIdentifier :exec
 INSERT INTO identifiers (idx, account_id) VALUES ($1, $2) ON CONFLICT (idx, account_id) DO NOTHING;
 
@@ -54,8 +63,13 @@ ON CONFLICT (account_id, kind) DO UPDATE SET value = excluded.value;
 SELECT * FROM account_facts WHERE account_id = $1 ORDER BY kind;
 
 -- name: PutSecret :exec
-INSERT INTO account_secrets (account_id, kind, hash, set_at, must_change) VALUES ($1, $2, $3, $4, $5)
+INSERT INTO account_secrets (account_id, kind, hash, set_at, must_change, imported) VALUES ($1, $2, $3, $4, $5, '')
 ON CONFLICT (account_id, kind) DO UPDATE SET hash = excluded.hash, set_at = excluded.set_at, must_change = excluded.must_change;
+
+-- name: ImportSecret :execrows
+INSERT INTO account_secrets (account_id, kind, hash, set_at, must_change, imported) VALUES ($1, $2, $3, $4, 0, $5)
+ON CONFLICT (account_id, kind) DO UPDATE SET hash = excluded.hash, set_at = excluded.set_at, must_change = 0, imported = excluded.imported
+WHERE account_secrets.imported <> excluded.imported;
 
 -- name: UpgradeSecret :execrows
 UPDATE account_secrets SET hash = sqlc.arg(better) WHERE account_id = sqlc.arg(account_id) AND kind = sqlc.arg(kind) AND hash = sqlc.arg(old);
@@ -113,7 +127,7 @@ SELECT * FROM sign_ins WHERE account_id = $1 ORDER BY at DESC LIMIT $2;
 
 -- The no-op write takes the row's lock before it is read.
 -- name: TakeLockout :one
-INSERT INTO lockouts (key, failures, first_failure, level, until) VALUES ($1, 0, 0, 0, 0)
+INSERT INTO lockouts (key, account_id, failures, first_failure, level, until) VALUES ($1, $2, 0, 0, 0, 0)
 ON CONFLICT (key) DO UPDATE SET failures = lockouts.failures
 RETURNING failures, first_failure, level, until;
 
@@ -123,5 +137,5 @@ UPDATE lockouts SET failures = $2, first_failure = $3, level = $4, until = $5 WH
 -- name: GetLockout :one
 SELECT failures, first_failure, level, until FROM lockouts WHERE key = $1;
 
--- name: ClearLockout :execrows
-UPDATE lockouts SET failures = 0, first_failure = 0, level = 0, until = 0 WHERE key = $1 AND (failures > 0 OR until > 0);
+-- name: ClearLockouts :execrows
+UPDATE lockouts SET failures = 0, first_failure = 0, level = 0, until = 0 WHERE account_id = $1 AND (failures > 0 OR until > 0);

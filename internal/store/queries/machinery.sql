@@ -69,7 +69,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL);
 SELECT * FROM audit_entries WHERE owner = $1 AND chain = $2 ORDER BY seq;
 
 -- name: UnsequencedEntries :many
-SELECT owner, chain, seq, hash FROM audit_entries WHERE leaf IS NULL ORDER BY at, owner, chain, seq LIMIT $1;
+SELECT owner, chain, seq, at, hash FROM audit_entries WHERE leaf IS NULL ORDER BY at, owner, chain, seq LIMIT $1;
 
 -- name: SetLeaf :execrows
 UPDATE audit_entries SET leaf = $4 WHERE owner = $1 AND chain = $2 AND seq = $3 AND leaf IS NULL;
@@ -88,18 +88,29 @@ INSERT INTO log_hashes (idx, hash) VALUES ($1, $2);
 -- name: GetLogHash :one
 SELECT hash FROM log_hashes WHERE idx = $1;
 
+-- name: LogHashes :many
+SELECT idx, hash FROM log_hashes WHERE idx >= $1 ORDER BY idx LIMIT $2;
+
 -- name: GetLogHead :one
-SELECT size, checkpoint, high_water, version FROM log_head WHERE id = 1;
+SELECT size, checkpoint, high_water FROM log_head WHERE id = 1;
+
+-- The no-op write takes the row's lock before it is read: one sequencer at a time.
+-- name: LockLogHead :one
+UPDATE log_head SET size = size WHERE id = 1 RETURNING size, checkpoint, high_water;
 
 -- name: UpdateLogHead :execrows
-UPDATE log_head SET size = $1, checkpoint = $2, high_water = $3, version = version + 1 WHERE id = 1 AND version = $4;
+UPDATE log_head SET size = sqlc.arg(size), checkpoint = sqlc.arg(checkpoint), high_water = sqlc.arg(high_water)
+WHERE id = 1 AND size = sqlc.arg(was);
+
+-- name: CountEntries :one
+SELECT COUNT(*) AS n FROM audit_entries;
 
 -- name: CaseHeads :many
-SELECT subject, id, chain_seq, chain_head FROM cases
+SELECT subject, id, realm, state, chain_seq, chain_head FROM cases
 WHERE subject > sqlc.arg(subject) OR (subject = sqlc.arg(subject) AND id > sqlc.arg(id)) ORDER BY subject, id LIMIT sqlc.arg(most);
 
 -- name: AccountHeads :many
-SELECT account_id, chain_seq, chain_head FROM accounts WHERE account_id > $1 AND chain_seq > 0 ORDER BY account_id LIMIT $2;
+SELECT account_id, realm, chain_seq, chain_head FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2;
 
 -- name: GetReply :one
 SELECT fingerprint, reply, created_at FROM idempotency WHERE scope = $1 AND key = $2;
