@@ -53,6 +53,10 @@ func (v *validation) all() {
 	v.once("afterward.review", v.p.Afterward.Review)
 }
 
+// reserved are first segments of addresses, or segments after /v1/, that are not
+// a realm's.
+var reserved = []string{"assets", "audit", "cases", "demo", "docs", "healthz", "inbound", "links", "metrics", "readyz", "staff", "v1"}
+
 var slugForm = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 
 func (v *validation) slug(path, what, word string) {
@@ -105,6 +109,9 @@ func (v *validation) acceptance(path, reason string) {
 func (v *validation) realm() {
 	realm := v.p.Realm
 	v.slug("realm.id", "realm", string(realm.ID))
+	if slices.Contains(reserved, string(realm.ID)) {
+		v.fail("realm.id", "realm %q is the name of an address that the server needs itself: %s", realm.ID, strings.Join(reserved, ", "))
+	}
 	v.text("realm.name", realm.Name, true)
 	if !colourForm.MatchString(realm.Accent) {
 		v.fail("realm.accent", "%q is no colour: write #rrggbb", realm.Accent)
