@@ -176,11 +176,12 @@ func (s *Service) Edit(ctx context.Context, tx *store.Tx, id recovery.AccountID,
 		Account: row, Realm: recovery.Realm(row.Realm), ID: id, Tx: tx, Now: s.Now(), s: s,
 		head: audit.Head{Seq: row.ChainSeq, Hash: row.ChainHead},
 	}
-	if err := fn(e); err != nil {
-		return err
-	}
-	if e.err != nil {
+	err = fn(e)
+	if e.err != nil { // the first failure: what fn met after it may be no more than its echo
 		return e.err
+	}
+	if err != nil {
+		return err
 	}
 	if e.head.Seq == row.ChainSeq && e.EventSeq == row.EventSeq {
 		return nil

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"slices"
 
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/store"
@@ -13,9 +14,16 @@ func (s *Service) lockoutKey(id recovery.AccountID) string {
 }
 
 // Lock sets a typed lock and tells the host. Too-many-failures is not set from
-// outside: sign-in tries set it. by names who did it, for the record.
+// outside: sign-in tries set it. by names who did it, for the record. A lock that
+// is set already stays as it is, and nobody is told again.
 func (e *Edit) Lock(ctx context.Context, reason recovery.LockReason, ref recovery.CaseRef, by string) {
 	if e.err != nil {
+		return
+	}
+	set, err := e.Tx.ListLocks(ctx, string(e.ID))
+	if e.err = err; err != nil || slices.ContainsFunc(set, func(l db.AccountLock) bool {
+		return l.Reason == string(reason) && (l.Until == 0 || l.Until > store.Millis(e.Now))
+	}) {
 		return
 	}
 	e.err = e.Tx.PutLock(ctx, db.PutLockParams{AccountID: string(e.ID), Reason: string(reason), At: store.Millis(e.Now)})

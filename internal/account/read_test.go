@@ -91,11 +91,13 @@ func TestReadCSV(t *testing.T) {
 			{number: 2, record: Record{ID: "a", RealName: `x, "y"`}},
 		}},
 		"too few and too many cells": {"id,username\na\nb,x,y\nc,z\n", []told{
-			{number: 2, key: "error.import.columns"}, {number: 3, key: "error.import.columns"},
+			{number: 2, key: "error.import.columns"},
+			{number: 3, key: "error.import.columns"},
 			{number: 4, record: Record{ID: "c", Username: "z"}},
 		}},
 		"a quote out of place": {"id,username\na,x\"y\n\"b\"c,y\nd,z\n", []told{
-			{number: 2, key: "error.import.quote"}, {number: 3, key: "error.import.quote"},
+			{number: 2, key: "error.import.quote"},
+			{number: 3, key: "error.import.quote"},
 			{number: 4, record: Record{ID: "d", Username: "z"}},
 		}},
 		"a quote that is not closed": {"id,username\na,\"x\nb,y\n", []told{{number: 2, key: "error.import.quote"}}},

@@ -59,8 +59,9 @@ const (
 // site is the shared state of the handlers; it does not change after Register.
 type site struct {
 	Config
-	api    huma.API
-	fields map[string]bool // see around
+	api        huma.API
+	operations []*huma.Operation // in the order of registration
+	fields     map[string]bool   // see around
 }
 
 // Register adds the API's paths to mux: everything under /v1/, and /healthz,
@@ -74,7 +75,11 @@ func Register(mux *http.ServeMux, cfg Config) {
 	}
 	s := &site{Config: cfg, fields: map[string]bool{}}
 	inner := &router{}
-	s.api = humago.New(inner, settings())
+	config := settings()
+	config.OnAddOperation = append(config.OnAddOperation, func(_ *huma.OpenAPI, op *huma.Operation) {
+		s.operations = append(s.operations, op)
+	})
+	s.api = humago.New(inner, config)
 	s.api.UseMiddleware(s.onlyJSON)
 	s.claimantOperations()
 	s.hostOperations()

@@ -87,12 +87,16 @@ type SignIn struct {
 	Place   string    `json:"place,omitempty" maxLength:"200" doc:"The host's own words"`
 }
 
+// importWithin is how long a batch may take to arrive; other bodies have five
+// seconds.
+const importWithin = time.Minute
+
 func (s *site) hostBatchOperations() {
 	imports := hosting("import-accounts", http.MethodPost, "/v1/{realm}/accounts", "Import accounts",
 		"Brings up to 500 accounts in, in at most 4 MiB. One that exists (same id) is brought up to date: contacts that are not in the "+
 			"record are removed, and new ones count as changed now. Each record is whole or not at all, and a bad one keeps no other out.",
 		host.ScopeAccountsWrite)
-	imports.MaxBodyBytes = maxImport + 1
+	imports.MaxBodyBytes, imports.BodyReadTimeout = maxImport+1, importWithin
 	huma.Register(s.api, imports, func(ctx context.Context, in *Import) (*Answered[Results], error) {
 		results, err := s.Host.Import(ctx, in.from(in.Key), in.Body.Accounts)
 		return answer(showResults(localeOf(in.Language), results), err)

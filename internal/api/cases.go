@@ -17,7 +17,7 @@ type Case struct {
 	Step       string     `json:"step" enum:"ways,prove,choose,wait,secret,account,unlock,person,applying,done,stopped,expired,denied" doc:"The one thing to do next"`
 	Identifier Identifier `json:"identifier" doc:"The mask of what was typed, never of what is on file"`
 	OpenedAt   time.Time  `json:"opened_at"`
-	ExpiresAt  *time.Time `json:"expires_at,omitempty"`
+	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"When it ends by itself; staff never lose a case so"`
 	Ways       []Way      `json:"ways,omitempty" doc:"What is offered; during a wait, only what would shorten it"`
 	Challenge  *Challenge `json:"challenge,omitempty" doc:"The one that can be answered"`
 	Accounts   []Found    `json:"accounts,omitempty" doc:"At choose: the candidates; at done of find-account: what was found"`
@@ -111,7 +111,10 @@ func showCase(v claimant.CaseView) Case {
 	c := Case{
 		ID: v.Case, Ref: string(v.Ref), Realm: string(v.Realm), Intent: string(v.Intent), State: string(v.State), Turn: v.Turn,
 		Step: string(v.Step), Identifier: Identifier{string(v.IdentifierKind), v.Identifier},
-		OpenedAt: v.OpenedAt.UTC(), ExpiresAt: moment(v.ExpiresAt), Notified: v.Notified,
+		OpenedAt: v.OpenedAt.UTC(), Notified: v.Notified,
+	}
+	if !v.State.Closed() {
+		c.ExpiresAt = moment(v.ExpiresAt)
 	}
 	for _, w := range v.Ways {
 		c.Ways = append(c.Ways, showWay(w))

@@ -24,9 +24,9 @@ var stylesheet []byte
 // docs renders the page once: it shows the OpenAPI document and nothing else, so
 // it cannot say anything that the document does not.
 func (s *site) docs() http.HandlerFunc {
-	page := template.Must(template.New("docs").Parse(docsPage))
+	page := template.Must(template.New("docs").Funcs(template.FuncMap{"prose": prose}).Parse(docsPage))
 	var out bytes.Buffer
-	if err := page.Execute(&out, readable(s.api.OpenAPI())); err != nil {
+	if err := page.Execute(&out, s.readable()); err != nil {
 		panic(err) // the page is compiled in
 	}
 	answer := serve("text/html; charset=utf-8", out.Bytes())
@@ -35,6 +35,21 @@ func (s *site) docs() http.HandlerFunc {
 			"default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 		answer(w, r)
 	}
+}
+
+// span is a piece of text, in code or not.
+type span struct {
+	Text string
+	Code bool
+}
+
+// prose splits a description at its backticks.
+func prose(text string) []span {
+	var out []span
+	for i, part := range strings.Split(text, "`") {
+		out = append(out, span{part, i%2 == 1})
+	}
+	return out
 }
 
 // readme is the document as the page reads it.
@@ -77,15 +92,14 @@ type problemDoc struct{ Code, Chinese, English string }
 // tags is the order of the page.
 var tags = []string{tagClaimant, tagHost, tagInbound, tagAudit, tagProcess}
 
-func readable(doc *huma.OpenAPI) readme {
+func (s *site) readable() readme {
+	doc := s.api.OpenAPI()
 	out := readme{Title: doc.Info.Title, Description: doc.Info.Description}
 	for _, tag := range tags {
 		g := group{Name: tag}
-		for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
-			for _, op := range []*huma.Operation{doc.Paths[path].Get, doc.Paths[path].Post} {
-				if op != nil && op.Tags[0] == tag {
-					g.Operations = append(g.Operations, readOperation(op))
-				}
+		for _, op := range s.operations {
+			if op.Tags[0] == tag {
+				g.Operations = append(g.Operations, readOperation(op))
 			}
 		}
 		out.Groups = append(out.Groups, g)

@@ -85,6 +85,12 @@ func TestAProblemNamesThePlaceAndSpeaksTheLanguage(t *testing.T) {
 	if len(places) != 3 || places["/intent"] != "error.field.missing" || places["/identifier"] != "error.field.form" || places[nil] != "error.field.unknown" {
 		t.Errorf("places: %v", places)
 	}
+	c := in.open("unlock", "13800001234")
+	inside := c.post("/challenges/x/answer", `{"answer":{"extra":1}}`).problem(422, "error.request.fields")
+	if at(inside, "errors.0.pointer") != "/answer" || at(inside, "errors.0.code") != "error.field.unknown" {
+		t.Errorf("an unknown field inside: %v", inside)
+	}
+	in.call("POST", "/v1/"+realm+"/accounts", in.key, `{"accounts":null}`).problem(422, "error.request.fields")
 	wrong := map[string]string{"intent": "unlock", "identifier": ""}
 	english := in.call("POST", path, "", wrong).problem(422, "error.identifier.empty")["title"].(string)
 	chinese := in.call("POST", path, "", wrong, "Accept-Language: zh-CN,zh;q=0.9").problem(422, "error.identifier.empty")["title"].(string)

@@ -270,6 +270,9 @@ func TestBackupCodesAreShownOnceAndReplaceTheOld(t *testing.T) {
 	}
 	in.call("POST", accounts+"/u-9/backup-codes", in.key, nil).problem(404, "error.account.unknown")
 	in.settle()
+	if receipt := in.call("GET", accounts+"/u-1001/receipt", in.key, nil).body; strings.Count(receipt, `"backup-codes.made"`) != 2 {
+		t.Errorf("two entries are missing: %s", receipt)
+	}
 	if text := fmt.Sprint(in.inbox.sent, in.log); strings.Contains(text, fresh[0].(string)) {
 		t.Error("a code was sent or logged")
 	}

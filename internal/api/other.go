@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -44,8 +45,8 @@ func (s *site) otherOperations() {
 		op.Security = []map[string][]string{}
 		return op
 	}
-	for id, method := range map[string]string{"get-kannel-report": http.MethodGet, "post-kannel-report": http.MethodPost} {
-		op := open(operation(id, method, inbound.KannelPath, tagInbound, "Take an SMS gateway's delivery report",
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		op := open(operation(strings.ToLower(method)+"-kannel-report", method, inbound.KannelPath, tagInbound, "Take an SMS gateway's delivery report",
 			"Counts what became of a text. It decides nothing and keeps nothing of the message.",
 			http.StatusUnauthorized))
 		huma.Register(s.api, op, func(ctx context.Context, in *DeliveryReport) (*struct{}, error) {

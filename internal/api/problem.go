@@ -128,10 +128,10 @@ func fromFramework(ctx huma.Context, code int, message string, errs ...error) hu
 // report logs what is ours to repair.
 func report(ctx huma.Context, e *recovery.Error) {
 	log := aroundOf(ctx.Context()).log
-	switch e.Kind {
-	case recovery.KindInternal:
+	switch {
+	case e.Kind == recovery.KindInternal:
 		log.ErrorContext(ctx.Context(), "request failed", "operation", ctx.Operation().OperationID, "err", e)
-	case recovery.KindUnavailable:
+	case e.Kind == recovery.KindUnavailable && e.Cause != nil: // without a cause it only asks to wait
 		log.WarnContext(ctx.Context(), "request not served", "operation", ctx.Operation().OperationID, "err", e)
 	}
 }

@@ -84,9 +84,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.deleteContactStmt, err = db.PrepareContext(ctx, deleteContact); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteContact: %w", err)
 	}
-	if q.deleteCounterStmt, err = db.PrepareContext(ctx, deleteCounter); err != nil {
-		return nil, fmt.Errorf("error preparing query DeleteCounter: %w", err)
-	}
 	if q.deleteHostIDStmt, err = db.PrepareContext(ctx, deleteHostID); err != nil {
 		return nil, fmt.Errorf("error preparing query DeleteHostID: %w", err)
 	}
@@ -125,9 +122,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.getChallengeStmt, err = db.PrepareContext(ctx, getChallenge); err != nil {
 		return nil, fmt.Errorf("error preparing query GetChallenge: %w", err)
-	}
-	if q.getCountStmt, err = db.PrepareContext(ctx, getCount); err != nil {
-		return nil, fmt.Errorf("error preparing query GetCount: %w", err)
 	}
 	if q.getDeviceStmt, err = db.PrepareContext(ctx, getDevice); err != nil {
 		return nil, fmt.Errorf("error preparing query GetDevice: %w", err)
@@ -285,6 +279,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.startChallengeStmt, err = db.PrepareContext(ctx, startChallenge); err != nil {
 		return nil, fmt.Errorf("error preparing query StartChallenge: %w", err)
 	}
+	if q.sumHourStmt, err = db.PrepareContext(ctx, sumHour); err != nil {
+		return nil, fmt.Errorf("error preparing query SumHour: %w", err)
+	}
 	if q.sweepCountersStmt, err = db.PrepareContext(ctx, sweepCounters); err != nil {
 		return nil, fmt.Errorf("error preparing query SweepCounters: %w", err)
 	}
@@ -423,11 +420,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing deleteContactStmt: %w", cerr)
 		}
 	}
-	if q.deleteCounterStmt != nil {
-		if cerr := q.deleteCounterStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing deleteCounterStmt: %w", cerr)
-		}
-	}
 	if q.deleteHostIDStmt != nil {
 		if cerr := q.deleteHostIDStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deleteHostIDStmt: %w", cerr)
@@ -491,11 +483,6 @@ func (q *Queries) Close() error {
 	if q.getChallengeStmt != nil {
 		if cerr := q.getChallengeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing getChallengeStmt: %w", cerr)
-		}
-	}
-	if q.getCountStmt != nil {
-		if cerr := q.getCountStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing getCountStmt: %w", cerr)
 		}
 	}
 	if q.getDeviceStmt != nil {
@@ -758,6 +745,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing startChallengeStmt: %w", cerr)
 		}
 	}
+	if q.sumHourStmt != nil {
+		if cerr := q.sumHourStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing sumHourStmt: %w", cerr)
+		}
+	}
 	if q.sweepCountersStmt != nil {
 		if cerr := q.sweepCountersStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing sweepCountersStmt: %w", cerr)
@@ -872,7 +864,6 @@ type Queries struct {
 	deleteAccountIdentifierStmt *sql.Stmt
 	deleteBackupCodesStmt       *sql.Stmt
 	deleteContactStmt           *sql.Stmt
-	deleteCounterStmt           *sql.Stmt
 	deleteHostIDStmt            *sql.Stmt
 	deleteIdentifierStmt        *sql.Stmt
 	deleteLockStmt              *sql.Stmt
@@ -886,7 +877,6 @@ type Queries struct {
 	getAccountStmt              *sql.Stmt
 	getCaseStmt                 *sql.Stmt
 	getChallengeStmt            *sql.Stmt
-	getCountStmt                *sql.Stmt
 	getDeviceStmt               *sql.Stmt
 	getLockoutStmt              *sql.Stmt
 	getLogHashStmt              *sql.Stmt
@@ -939,6 +929,7 @@ type Queries struct {
 	revokeDevicesStmt           *sql.Stmt
 	setLeafStmt                 *sql.Stmt
 	startChallengeStmt          *sql.Stmt
+	sumHourStmt                 *sql.Stmt
 	sweepCountersStmt           *sql.Stmt
 	sweepRepliesStmt            *sql.Stmt
 	takeLockoutStmt             *sql.Stmt
@@ -976,7 +967,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteAccountIdentifierStmt: q.deleteAccountIdentifierStmt,
 		deleteBackupCodesStmt:       q.deleteBackupCodesStmt,
 		deleteContactStmt:           q.deleteContactStmt,
-		deleteCounterStmt:           q.deleteCounterStmt,
 		deleteHostIDStmt:            q.deleteHostIDStmt,
 		deleteIdentifierStmt:        q.deleteIdentifierStmt,
 		deleteLockStmt:              q.deleteLockStmt,
@@ -990,7 +980,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		getAccountStmt:              q.getAccountStmt,
 		getCaseStmt:                 q.getCaseStmt,
 		getChallengeStmt:            q.getChallengeStmt,
-		getCountStmt:                q.getCountStmt,
 		getDeviceStmt:               q.getDeviceStmt,
 		getLockoutStmt:              q.getLockoutStmt,
 		getLogHashStmt:              q.getLogHashStmt,
@@ -1043,6 +1032,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		revokeDevicesStmt:           q.revokeDevicesStmt,
 		setLeafStmt:                 q.setLeafStmt,
 		startChallengeStmt:          q.startChallengeStmt,
+		sumHourStmt:                 q.sumHourStmt,
 		sweepCountersStmt:           q.sweepCountersStmt,
 		sweepRepliesStmt:            q.sweepRepliesStmt,
 		takeLockoutStmt:             q.takeLockoutStmt,

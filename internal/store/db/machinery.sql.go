@@ -332,15 +332,6 @@ func (q *Queries) DeadJobs(ctx context.Context, limit int32) ([]DeadJobsRow, err
 	return items, nil
 }
 
-const deleteCounter = `-- name: DeleteCounter :exec
-DELETE FROM counters WHERE key = $1
-`
-
-func (q *Queries) DeleteCounter(ctx context.Context, key string) error {
-	_, err := q.exec(ctx, q.deleteCounterStmt, deleteCounter, key)
-	return err
-}
-
 const deleteReply = `-- name: DeleteReply :exec
 DELETE FROM idempotency WHERE scope = $1 AND key = $2 AND created_at <= $3
 `
@@ -406,33 +397,6 @@ func (q *Queries) GetAPIKey(ctx context.Context, id string) (ApiKey, error) {
 		&i.Scopes,
 		&i.CreatedAt,
 		&i.RevokedAt,
-	)
-	return i, err
-}
-
-const getCount = `-- name: GetCount :one
-SELECT minute_start, minute_n, hour_start, hour_n, day_start, day_n FROM counters WHERE key = $1
-`
-
-type GetCountRow struct {
-	MinuteStart int64
-	MinuteN     int64
-	HourStart   int64
-	HourN       int64
-	DayStart    int64
-	DayN        int64
-}
-
-func (q *Queries) GetCount(ctx context.Context, key string) (GetCountRow, error) {
-	row := q.queryRow(ctx, q.getCountStmt, getCount, key)
-	var i GetCountRow
-	err := row.Scan(
-		&i.MinuteStart,
-		&i.MinuteN,
-		&i.HourStart,
-		&i.HourN,
-		&i.DayStart,
-		&i.DayN,
 	)
 	return i, err
 }
@@ -932,6 +896,42 @@ func (q *Queries) SetLeaf(ctx context.Context, arg SetLeafParams) (int64, error)
 		return 0, err
 	}
 	return result.RowsAffected()
+}
+
+const sumHour = `-- name: SumHour :one
+SELECT CAST(COALESCE(SUM(hour_n), 0) AS BIGINT) AS n FROM counters
+WHERE hour_start > $1
+  AND key IN ($2, $3, $4, $5, $6, $7, $8, $9)
+`
+
+type SumHourParams struct {
+	Since int64
+	K0    string
+	K1    string
+	K2    string
+	K3    string
+	K4    string
+	K5    string
+	K6    string
+	K7    string
+}
+
+// Eight buckets of one number: what they counted in hours that began after since.
+func (q *Queries) SumHour(ctx context.Context, arg SumHourParams) (int64, error) {
+	row := q.queryRow(ctx, q.sumHourStmt, sumHour,
+		arg.Since,
+		arg.K0,
+		arg.K1,
+		arg.K2,
+		arg.K3,
+		arg.K4,
+		arg.K5,
+		arg.K6,
+		arg.K7,
+	)
+	var n int64
+	err := row.Scan(&n)
+	return n, err
 }
 
 const sweepCounters = `-- name: SweepCounters :execrows

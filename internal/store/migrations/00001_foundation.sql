@@ -93,6 +93,7 @@ CREATE TABLE accounts (
   chain_seq       BIGINT NOT NULL,
   chain_head      BYTEA  NOT NULL
 );
+CREATE INDEX accounts_listed ON accounts (realm, account_id);
 CREATE INDEX accounts_dormant ON accounts (realm, last_sign_in_at);
 
 -- Which account has the host's own ID. Keyed by blind index; one account an ID.

@@ -16,11 +16,11 @@ RETURNING minute_start, minute_n, hour_start, hour_n, day_start, day_n;
 UPDATE counters SET minute_n = minute_n - 1, hour_n = hour_n - 1, day_n = day_n - 1
 WHERE key = $1 AND minute_n > 0 AND hour_n > 0 AND day_n > 0;
 
--- name: GetCount :one
-SELECT minute_start, minute_n, hour_start, hour_n, day_start, day_n FROM counters WHERE key = $1;
-
--- name: DeleteCounter :exec
-DELETE FROM counters WHERE key = $1;
+-- Eight buckets of one number: what they counted in hours that began after since.
+-- name: SumHour :one
+SELECT CAST(COALESCE(SUM(hour_n), 0) AS BIGINT) AS n FROM counters
+WHERE hour_start > sqlc.arg(since)
+  AND key IN (sqlc.arg(k0), sqlc.arg(k1), sqlc.arg(k2), sqlc.arg(k3), sqlc.arg(k4), sqlc.arg(k5), sqlc.arg(k6), sqlc.arg(k7));
 
 -- name: SweepCounters :execrows
 DELETE FROM counters WHERE day_start <= $1;
