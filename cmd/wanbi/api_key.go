@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/wanbi/wanbi/internal/host"
@@ -52,7 +53,7 @@ func (c apiKeyMintCommand) Run(s std) error {
 	key, err := opened.Host.MintKey(s.ctx, recovery.Realm(c.Realm), c.Name, scopes)
 	var e *recovery.Error
 	if errors.As(err, &e) && e.Field == "scopes" {
-		return fmt.Errorf("--scope %s: the scopes are %s", strings.Join(c.Scope, ","), keyWords(host.Scopes))
+		return fmt.Errorf("--scope %s: the scopes are %s", strings.Join(c.Scope, ","), scopeWords(host.Scopes))
 	}
 	if err != nil {
 		return err
@@ -60,6 +61,16 @@ func (c apiKeyMintCommand) Run(s std) error {
 	s.printf("%s\n", key)
 	fmt.Fprintln(s.err, "keep it where secrets are kept: it is not shown again")
 	return nil
+}
+
+// scopeWords joins scopes for a message.
+func scopeWords(list []host.Scope) string {
+	words := make([]string, len(list))
+	for i, word := range list {
+		words[i] = string(word)
+	}
+	slices.Sort(words)
+	return strings.Join(words, ", ")
 }
 
 type apiKeyListCommand struct{ inRealm }
@@ -83,7 +94,7 @@ func (c apiKeyListCommand) Run(s std) error {
 		if !key.RevokedAt.IsZero() {
 			state = "revoked " + moment(key.RevokedAt)
 		}
-		s.printf("%s  %s  made %s  %s  %s\n", key.ID, key.Name, moment(key.CreatedAt), keyWords(key.Scopes), state)
+		s.printf("%s  %s  made %s  %s  %s\n", key.ID, key.Name, moment(key.CreatedAt), scopeWords(key.Scopes), state)
 	}
 	if err == nil && len(keys) == 0 {
 		s.printf("no keys in realm %s\n", c.Realm)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -193,7 +194,11 @@ func (c auditVerifyReceiptCommand) Run(s std) error {
 		if e.From != e.To {
 			moved = " " + e.From + " → " + e.To
 		}
-		s.printf("%s  %s%s  %s\n", moment(e.At), e.Event, moved, e.Payload)
+		var payload bytes.Buffer
+		if err := json.Compact(&payload, e.Payload); err != nil {
+			return err
+		}
+		s.printf("%s  %s%s  %s\n", moment(e.At), e.Event, moved, &payload)
 	}
 	s.printf("the receipt holds: %d entries are in the log that was signed\n", len(receipt.Entries))
 	return nil

@@ -9,7 +9,6 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +27,7 @@ type importCommand struct {
 
 // Help is what --help says beside the flags.
 func (importCommand) Help() string {
-	return `Each account is whole or not at all. One that is there already (same id) is brought up to date, so that a second run changes nothing. Bad records stay out and keep no others out; they are listed with line, field and reason, never with their values.
+	return `Each account is whole or not at all. One that is there already (same id) is brought up to date, so that a second run changes nothing; a password that was recovered here meanwhile stays, unless the file has another password_hash than the last time. Bad records stay out and keep no others out; they are listed with line, field and reason, never with their values.
 
 CSV: UTF-8, the first line names the columns, in any order: id, locale (zh-CN or en), phone, email, more_phones and more_emails (values separated by ;), username, resident_id, real_name, password_hash (argon2id in PHC form, or bcrypt), last_sign_in_at and contact_changed_at (2026-03-05T09:00:00+08:00), locked (dormant, risk-alarm or violation). Only id and one of phone, email, username and resident_id are needed.
 
@@ -306,14 +305,4 @@ func (c exportCommand) Run(s std) error {
 	}
 	fmt.Fprintf(s.err, "%d accounts\n", count)
 	return nil
-}
-
-// keyWords joins words of any string type for a message.
-func keyWords[T ~string](list []T) string {
-	words := make([]string, len(list))
-	for i, word := range list {
-		words[i] = string(word)
-	}
-	slices.Sort(words)
-	return strings.Join(words, ", ")
 }

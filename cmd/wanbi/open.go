@@ -20,7 +20,7 @@ import (
 
 // settings names the file that commands beside a server read.
 type settings struct {
-	Config string `help:"The settings of the server." default:"wanbi.yaml" placeholder:"FILE" short:"c" env:"WANBI_CONFIG"`
+	Config string `help:"The settings of the server; left out, wanbi.yaml." default:"wanbi.yaml" placeholder:"FILE" short:"c"`
 }
 
 func (c settings) load(s std) (*config.Config, error) { return config.Load(c.Config, s.env) }

@@ -57,6 +57,9 @@ func (c serveCommand) Run(s std) error {
 	if err != nil {
 		return err
 	}
+	for kind, section := range read.Unreachable() {
+		log.Warn("nothing is configured to reach contacts of this kind: their notices become dead letters", "kind", kind, "section", section)
+	}
 	listener, err := net.Listen("tcp", read.Listen)
 	if err != nil {
 		return errors.Join(fmt.Errorf("cannot listen on %s: %w", read.Listen, err), opened.Close())

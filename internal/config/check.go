@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,14 +16,16 @@ import (
 // shippedPrefix marks a policy that is part of the program.
 const shippedPrefix = "shipped:"
 
+// databasePassword finds one in a DSN, also in forms that are no URL to package
+// url, such as several hosts with ports.
+var databasePassword = regexp.MustCompile(`://[^/@]*:[^@]+@|[?&]password=`)
+
 // secrets fills in what the environment says, and refuses a file that anybody on
 // the machine can read secrets from.
 func (r *reading) secrets(env func(string) (string, bool)) {
 	c := r.config
-	if u, err := url.Parse(c.Database); err == nil && u.User != nil {
-		if _, has := u.User.Password(); has {
-			r.exposed("database", EnvDatabase)
-		}
+	if databasePassword.MatchString(c.Database) {
+		r.exposed("database", EnvDatabase)
 	}
 	if value, ok := env(EnvDatabase); ok {
 		c.Database = value

@@ -62,7 +62,7 @@ func (c *Config) Realms() ([]Realm, error) {
 		if err != nil {
 			return nil, err
 		}
-		for kind, section := range c.unreachable() {
+		for kind, section := range c.Unreachable() {
 			if name := sends(p, kind); name != "" {
 				return nil, fmt.Errorf("%s: policy %s proves by %s, but there is no section %s to send it", c.path, entry.File, name, section)
 			}
@@ -72,9 +72,9 @@ func (c *Config) Realms() ([]Realm, error) {
 	return out, nil
 }
 
-// unreachable gives the kinds of contact that nothing is configured for, with the
+// Unreachable gives the kinds of contact that nothing is configured for, with the
 // section that is missing.
-func (c *Config) unreachable() map[recovery.ContactKind]string {
+func (c *Config) Unreachable() map[recovery.ContactKind]string {
 	out := map[recovery.ContactKind]string{}
 	if c.SMTP == nil {
 		out[recovery.ContactEmail] = "smtp"
@@ -102,8 +102,8 @@ func sends(p *policy.Policy, kind recovery.ContactKind) string {
 	return ""
 }
 
-// Sender gives what delivers messages. Close is to be called after the last of
-// them. A kind of contact that nothing is configured for is logged once.
+// Sender gives what delivers messages; closeAll is to be called after the last of
+// them. Messages to contacts that are Unreachable are refused.
 func (c *Config) Sender(now func() time.Time, log *slog.Logger) (sender notify.Sender, closeAll func(), err error) {
 	router := notify.Router{}
 	closeAll = func() {}
@@ -127,9 +127,6 @@ func (c *Config) Sender(now func() time.Time, log *slog.Logger) (sender notify.S
 			return nil, nil, fmt.Errorf("%s: %w", c.path, err)
 		}
 		router[recovery.ContactPhone] = texts
-	}
-	for kind, section := range c.unreachable() {
-		log.Warn("nothing is configured to reach contacts of this kind: their notices become dead letters", "kind", kind, "section", section)
 	}
 	return router, closeAll, nil
 }

@@ -1,0 +1,6 @@
+//go:build race
+
+package main
+
+// importRows is how many rows the large import has.
+const importRows = 1000
