@@ -23,7 +23,7 @@ func (e *Edit) setContacts(ctx context.Context, contacts []recovery.Contact, exi
 			stale[contactKey(row.Kind, row.Idx, row.Position)] = row
 		}
 	}
-	positions := map[recovery.ContactKind]int64{} // 0 is where codes of the kind go
+	positions := map[recovery.ContactKind]int64{}
 	for _, contact := range contacts {
 		position := positions[contact.Kind]
 		positions[contact.Kind]++

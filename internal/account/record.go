@@ -100,6 +100,9 @@ func check(r Record) (clean, error) {
 		return c, recovery.BadInput("error.import.no-identifier").At("phone")
 	}
 	for field, more := range map[string][]string{"more_phones": r.MorePhones, "more_emails": r.MoreEmails} {
+		if len(more) > 0 && (field == "more_phones" && r.Phone == "" || field == "more_emails" && r.Email == "") {
+			return c, recovery.BadInput("error.import.more").At(field)
+		}
 		if len(more) > maxMore {
 			return c, recovery.BadInput("error.import.too-many").At(field).With("most", maxMore)
 		}
@@ -120,7 +123,8 @@ func check(r Record) (clean, error) {
 			c.contacts[i].ChangedAt = *r.ContactChangedAt
 		}
 	}
-	if r.PasswordHash != "" && !secret.KnownHash(r.PasswordHash) {
+	// A hash with a pepper (k=) is bound to the keys and the account of an installation.
+	if r.PasswordHash != "" && (!secret.KnownHash(r.PasswordHash) || strings.Contains(r.PasswordHash, ",k=")) {
 		return c, recovery.BadInput("error.import.password-hash").At("password_hash")
 	}
 	return c, nil

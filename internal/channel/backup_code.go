@@ -30,12 +30,14 @@ func HashBackupCode(keys Keys, account recovery.AccountID, canonical string) str
 	return keys.Mac("backup-code", string(account), canonical)
 }
 
-// Start takes the hashes of the account's codes and fills up with random ones.
+// Start takes the hashes of the account's codes and fills up with random ones,
+// all of which are made, however many are needed.
 func (backupCode) Start(_ context.Context, claim Claim) ([]byte, []Delivery, error) {
-	hashes := append([]string(nil), claim.Facts.BackupCodes()...)
-	for len(hashes) < BackupCodes {
-		hashes = append(hashes, claim.Keys.Mac("backup-code", "nobody", secret.NewBackupCode()))
+	hashes := make([]string, BackupCodes)
+	for i := range hashes {
+		hashes[i] = claim.Keys.Mac("backup-code", "nobody", secret.NewBackupCode())
 	}
+	copy(hashes, claim.Facts.BackupCodes())
 	data, err := expected{hashes}.encode()
 	return data, nil, err
 }

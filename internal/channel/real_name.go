@@ -43,9 +43,10 @@ func CanonicalName(name string) string {
 func (realName) Start(_ context.Context, claim Claim) ([]byte, []Delivery, error) {
 	name, haveName := claim.Facts.Fact(FactRealName)
 	id, haveID := claim.Facts.Fact(FactResidentID)
-	hash := claim.Keys.Mac("facts", claim.binding("absent")...)
-	if haveName && haveID {
-		hash = claim.Keys.Mac("facts", claim.binding("present", CanonicalName(name), id)...)
+	hash := claim.Keys.Mac("facts", claim.binding("present", CanonicalName(name), id)...)
+	absent := claim.Keys.Mac("facts", claim.binding("absent")...) // made either way
+	if !haveName || !haveID {
+		hash = absent
 	}
 	data, err := expected{[]string{hash}}.encode()
 	return data, nil, err

@@ -75,8 +75,10 @@ func TestErrorsCarryWhatTheyWereGiven(t *testing.T) {
 func TestWhatIsPersonalIsNotPrinted(t *testing.T) {
 	const value = "+8613800001234"
 	for _, v := range []any{
-		Identifier{Kind: IdentifierPhone, Value: value}, &Identifier{Kind: IdentifierPhone, Value: value},
-		Contact{Kind: ContactPhone, Value: value}, []Contact{{Kind: ContactPhone, Value: value}},
+		Identifier{Kind: IdentifierPhone, Value: value},
+		&Identifier{Kind: IdentifierPhone, Value: value},
+		Contact{Kind: ContactPhone, Value: value},
+		[]Contact{{Kind: ContactPhone, Value: value}},
 		map[string]Identifier{"a": {Value: value}},
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {

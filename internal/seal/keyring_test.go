@@ -191,7 +191,7 @@ func TestAKeyringPrintsNothing(t *testing.T) {
 			}
 		}
 	}
-	if out, err := json.Marshal(k); err != nil || string(out) != "{}" {
+	if out, err := json.Marshal(any(struct{ Keys any }{k})); err != nil || string(out) != `{"Keys":{}}` {
 		t.Errorf("as JSON it is %s, %v", out, err)
 	}
 }

@@ -28,13 +28,12 @@ import (
 // World is the world that stories happen in: one server, the people of the
 // story, and what they were sent.
 type World struct {
-	t       *testing.T
-	engine  store.Engine
-	server  *Server
-	names   []string
-	people  map[string]*person
-	seen    map[string]int // messages of a person that were read, by kind
-	problem error
+	t      *testing.T
+	engine store.Engine
+	server *Server
+	names  []string
+	people map[string]*person
+	seen   map[string]int // messages of a person that were read, by kind
 }
 
 // person is somebody with an account.
