@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/channel"
@@ -165,8 +166,11 @@ func (st *step) compare(ch channel.Channel, row db.Challenge, answer channel.Ans
 
 // fresh reports whether the accounts that a proof is about are as they were when
 // the challenge was sent: a completed recovery voids what was sent before (T9).
+// A proof about other accounts than the chosen one is none (T1).
 func (st *step) fresh(candidates []candidate) bool {
-	return len(candidates) > 0 && len(st.stillAs(candidates)) == len(candidates)
+	about := st.AccountID == "" ||
+		slices.ContainsFunc(candidates, func(c candidate) bool { return string(c.Account) == st.AccountID })
+	return about && len(candidates) > 0 && len(st.stillAs(candidates)) == len(candidates)
 }
 
 // stillAs keeps the candidates whose epoch has not moved on.

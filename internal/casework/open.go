@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/wanbi/wanbi/internal/audit"
 	"github.com/wanbi/wanbi/internal/identifier"
@@ -117,13 +118,7 @@ func (s *Service) insert(ctx context.Context, tx *store.Tx, p *policy.Policy, in
 }
 
 func insertCase(ctx context.Context, tx *store.Tx, row db.Case) error {
-	return tx.InsertCase(ctx, db.InsertCaseParams{
-		Subject: row.Subject, ID: row.ID, Ref: row.Ref, Realm: row.Realm, Intent: row.Intent, State: row.State, Version: row.Version,
-		Kind: row.Kind, Identifier: row.Identifier, Locale: row.Locale, PolicyDigest: row.PolicyDigest, TokenSerial: row.TokenSerial,
-		Device: row.Device, Network: row.Network, AccountID: row.AccountID, AccountEpoch: row.AccountEpoch, KnownDevice: row.KnownDevice,
-		Linked: row.Linked, OpenedAt: row.OpenedAt, TouchedAt: row.TouchedAt, ExpiresAt: row.ExpiresAt, HoldBegan: row.HoldBegan,
-		HoldUntil: row.HoldUntil, ClosedAt: row.ClosedAt, Outcome: row.Outcome, ChainSeq: row.ChainSeq, ChainHead: row.ChainHead,
-	})
+	return tx.InsertCase(ctx, db.InsertCaseParams(row))
 }
 
 // count counts one try under a key and says what the rule makes of it.
@@ -172,19 +167,16 @@ func (s *Service) underAttack(ctx context.Context, tx *store.Tx, p *policy.Polic
 	if most == 0 {
 		return false, nil
 	}
-	var sum int64
-	hourAgo := store.Millis(s.Now()) - 3600_000
-	for bucket := range realmBuckets {
-		row, err := tx.GetCount(ctx, s.Keys.CountKey("realm", string(p.Realm.ID), strconv.Itoa(bucket)))
-		if store.NotFound(err) {
-			continue
-		}
-		if err != nil {
-			return false, err
-		}
-		if row.HourStart > hourAgo {
-			sum += row.HourN
-		}
+	var keys [realmBuckets]string
+	for bucket := range keys {
+		keys[bucket] = s.Keys.CountKey("realm", string(p.Realm.ID), strconv.Itoa(bucket))
+	}
+	sum, err := tx.SumHour(ctx, db.SumHourParams{
+		Since: store.Millis(s.Now()) - time.Hour.Milliseconds(),
+		K0:    keys[0], K1: keys[1], K2: keys[2], K3: keys[3], K4: keys[4], K5: keys[5], K6: keys[6], K7: keys[7],
+	})
+	if err != nil {
+		return false, err
 	}
 	return sum > most, nil
 }

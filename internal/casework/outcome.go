@@ -2,16 +2,12 @@ package casework
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
 	"github.com/wanbi/wanbi/internal/account"
-	"github.com/wanbi/wanbi/internal/directory"
-	"github.com/wanbi/wanbi/internal/jobs"
 	"github.com/wanbi/wanbi/internal/policy"
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/secret"
@@ -39,13 +35,16 @@ func (s *Service) TakeOutcome(ctx context.Context, in Taking) error {
 	if err != nil {
 		return err
 	}
-	hash, err := s.prepare(ctx, row, in.Secret)
+	hash, prepared, err := s.prepare(ctx, row, in.Secret)
 	if err != nil {
 		return err
 	}
 	return s.edit(ctx, in.key(), in.Once, in.May, func(st *step) error {
 		if err := st.takeable(); err != nil {
 			return err
+		}
+		if !prepared && recovery.Intent(st.Intent) == recovery.IntentResetPassword {
+			return recovery.Conflict("error.case.moved") // it became ready while the secret was not looked at
 		}
 		if err := st.move(recovery.EventOutcomeTaken, nil); err != nil {
 			return err
@@ -77,14 +76,15 @@ func (s *Service) peek(ctx context.Context, a Acting) (db.Case, error) {
 	return row, a.May(row)
 }
 
-// prepare checks a new secret against the rules and hashes it.
-func (s *Service) prepare(ctx context.Context, row db.Case, given string) (string, error) {
+// prepare checks a new secret against the rules and hashes it. Where there is
+// nothing to do yet it is not prepared, and the step says why.
+func (s *Service) prepare(ctx context.Context, row db.Case, given string) (hash string, prepared bool, err error) {
 	if recovery.Intent(row.Intent) != recovery.IntentResetPassword || !model(row).Ready(s.Now()) || row.AccountID == "" {
-		return "", nil // the step says why it is not to be had
+		return "", false, nil
 	}
 	var p *policy.Policy
 	var personal []string
-	err := s.DB.Read(ctx, func(q *db.Queries) (err error) {
+	err = s.DB.Read(ctx, func(q *db.Queries) (err error) {
 		if p, err = s.Realms.ByDigest(ctx, q, row.PolicyDigest); err != nil {
 			return err
 		}
@@ -92,14 +92,15 @@ func (s *Service) prepare(ctx context.Context, row db.Case, given string) (strin
 		return err
 	})
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	if reasons := PasswordRules(p).Check(given, personal); len(reasons) > 0 {
 		e := recovery.BadInput(reasons[0].Key).At("password")
 		e.Args = reasons[0].Args
-		return "", e
+		return "", false, e
 	}
-	return s.Hasher.Hash(ctx, given, account.PasswordBinding(recovery.AccountID(row.AccountID)))
+	hash, err = s.Hasher.Hash(ctx, given, account.PasswordBinding(recovery.AccountID(row.AccountID)))
+	return hash, err == nil, err
 }
 
 // PasswordRules gives a policy's rules in the form that package secret checks.
@@ -200,19 +201,27 @@ func (st *step) apply(hash, device string) error {
 		return err
 	}
 	cleared := st.clears(facts)
-	id := recovery.AccountID(st.AccountID)
-	return st.s.Accounts.Edit(st.ctx, st.tx, id, func(e *account.Edit) error {
+	reset := recovery.Intent(st.Intent) == recovery.IntentResetPassword
+	return st.s.Accounts.Edit(st.ctx, st.tx, recovery.AccountID(st.AccountID), func(e *account.Edit) error {
+		if e.Epoch != st.AccountEpoch {
+			return store.ErrStale // another recovery of the account was first: begin again and find the case void
+		}
 		by := "case " + st.Ref
-		if recovery.Intent(st.Intent) == recovery.IntentResetPassword {
+		if reset {
 			if err := e.SetSecret(st.ctx, hash, recovery.CaseRef(st.Ref), by); err != nil {
 				return err
 			}
 		}
-		e.Unlock(st.ctx, cleared, recovery.CaseRef(st.Ref), by)
-		e.Epoch++
+		unlocked := e.Unlock(st.ctx, cleared, recovery.CaseRef(st.Ref), by)
+		if reset || unlocked > 0 { // who unlocks what is not locked makes nobody's case void
+			e.Epoch++
+		}
 		e.LastSignInAt, e.WarnedAt = store.Millis(st.now), 0 // the owner is back: dormancy counts from here
 		st.AccountEpoch = e.Epoch
 		e.Record(st.ctx, "recovered", map[string]string{"case": st.Ref, "intent": st.Intent})
+		if !reset { // an unlock may ask for less than a reset, so it earns less
+			return nil
+		}
 		return st.earnDevice(e, device)
 	})
 }
@@ -244,170 +253,5 @@ func (st *step) complete() error {
 	return st.tell(notice)
 }
 
-const applyJob = "host.apply"
-
-type applyPayload struct {
-	Subject recovery.Subject `json:"subject"`
-	Case    recovery.CaseID  `json:"case"`
-	Device  string           `json:"device"`
-}
-
-// pending is what waits, sealed, until the host confirmed it.
-type pending struct {
-	Secret string `json:"secret"`
-}
-
-// askHost keeps the secret sealed and queues the call that gives it to the host.
-func (st *step) askHost(in Taking) error {
-	plain, err := json.Marshal(pending{Secret: in.Secret})
-	if err != nil {
-		return err
-	}
-	if st.Outcome, err = st.s.Keys.Seal(st.place("cases.outcome"), plain); err != nil {
-		return err
-	}
-	return st.s.Queue.Enqueue(st.ctx, st.tx, jobs.New{
-		Key: st.Subject, Kind: applyJob, Realm: recovery.Realm(st.Realm), Due: st.now,
-		Payload: applyPayload{Subject: recovery.Subject(st.Subject), Case: recovery.CaseID(st.ID), Device: in.Device},
-	})
-}
-
-// applyAtHost is the job that gives the outcome to the host. Setting a secret is
-// idempotent by case, so a repeat after a crash does no harm.
-func (s *Service) applyAtHost(ctx context.Context, job jobs.Job) error {
-	var p applyPayload
-	if err := job.Read(&p); err != nil {
-		return err
-	}
-	row, err := s.peek(ctx, Acting{Subject: p.Subject, ID: p.Case, May: anybody})
-	if err != nil || recovery.State(row.State) != recovery.StateApplying {
-		return err
-	}
-	refusal := s.callHost(ctx, row)
-	if refusal != nil && !recovery.IsKind(refusal, recovery.KindBadInput) {
-		return refusal // not an answer: tried again, in the end a dead letter
-	}
-	return s.edit(ctx, key{p.Subject, p.Case}, Once{}, anybody, func(st *step) error {
-		if err := s.Queue.Finish(ctx, st.tx, job); err != nil {
-			return err
-		}
-		if recovery.State(st.State) != recovery.StateApplying {
-			return nil
-		}
-		st.Outcome = nil
-		if refusal != nil {
-			return st.move(recovery.EventHostRefused, map[string]string{"reason": recovery.AsError(refusal).Key})
-		}
-		if err := st.apply("", p.Device); err != nil {
-			return err
-		}
-		return st.complete()
-	})
-}
-
-func (s *Service) callHost(ctx context.Context, row db.Case) error {
-	realm, ok := s.Realms.Get(recovery.Realm(row.Realm))
-	if !ok || realm.Directory == nil {
-		return recovery.Unavailable("error.unavailable", 0)
-	}
-	var hostID string
-	var cleared []recovery.LockReason
-	err := s.DB.Write(ctx, func(tx *store.Tx) error {
-		a, err := tx.GetAccount(ctx, row.AccountID)
-		if err != nil {
-			return err
-		}
-		if hostID, err = s.Accounts.HostID(a); err != nil {
-			return err
-		}
-		st, err := s.load(ctx, tx, key{recovery.Subject(row.Subject), recovery.CaseID(row.ID)})
-		if err != nil {
-			return err
-		}
-		facts, err := st.facts()
-		cleared = st.clears(facts)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	caseID := recovery.CaseID(row.ID)
-	if recovery.Intent(row.Intent) == recovery.IntentUnlock {
-		return realm.Directory.Unlock(ctx, recovery.Realm(row.Realm), hostID, caseID, cleared)
-	}
-	plain, err := s.Keys.Open(casePlace(row, "cases.outcome"), row.Outcome)
-	if err != nil {
-		return err
-	}
-	var p pending
-	if err := json.Unmarshal(plain, &p); err != nil {
-		return err
-	}
-	if err := realm.Directory.SetSecret(ctx, directory.SetSecret{
-		Realm: recovery.Realm(row.Realm), Case: caseID, HostID: hostID, Kind: account.SecretPassword, Secret: p.Secret,
-	}); err != nil {
-		return err
-	}
-	return realm.Directory.EndSessions(ctx, recovery.Realm(row.Realm), hostID, caseID)
-}
-
-// hostNeverAnswered is the consequence of a dead letter: a person has to look.
-func (s *Service) hostNeverAnswered(ctx context.Context, job jobs.Job) error {
-	var p applyPayload
-	if err := job.Read(&p); err != nil {
-		return err
-	}
-	return s.edit(ctx, key{p.Subject, p.Case}, Once{}, anybody, func(st *step) error {
-		if recovery.State(st.State) != recovery.StateApplying {
-			return nil
-		}
-		st.Outcome = nil
-		return st.move(recovery.EventHostSilent, nil)
-	})
-}
-
 // NewDevice makes the ID of a browser for its device cookie.
 func NewDevice() string { return uuid.NewString() }
-
-const freezeJob = "host.freeze"
-
-type freezePayload struct {
-	Case   recovery.CaseID `json:"case"`
-	HostID string          `json:"host_id"`
-}
-
-// freezeAtHost queues the call that locks a disavowed account where the host
-// keeps the accounts.
-func (st *step) freezeAtHost(id recovery.AccountID) error {
-	realm, _ := st.s.Realms.Get(recovery.Realm(st.Realm))
-	if realm.Directory == nil {
-		return nil
-	}
-	row, err := st.tx.GetAccount(st.ctx, string(id))
-	if err != nil {
-		return err
-	}
-	hostID, err := st.s.Accounts.HostID(row)
-	if err != nil {
-		return err
-	}
-	return st.s.Queue.Enqueue(st.ctx, st.tx, jobs.New{
-		Key: string(id), Kind: freezeJob, Realm: recovery.Realm(st.Realm), Due: st.now,
-		Payload: freezePayload{Case: recovery.CaseID(st.ID), HostID: hostID},
-	})
-}
-
-func (s *Service) freeze(ctx context.Context, job jobs.Job) error {
-	var p freezePayload
-	if err := job.Read(&p); err != nil {
-		return err
-	}
-	realm, ok := s.Realms.Get(job.Realm)
-	if !ok || realm.Directory == nil {
-		return recovery.Unavailable("error.unavailable", time.Minute)
-	}
-	if err := realm.Directory.Lock(ctx, job.Realm, p.HostID, p.Case); err != nil {
-		return err
-	}
-	return realm.Directory.EndSessions(ctx, job.Realm, p.HostID, p.Case)
-}

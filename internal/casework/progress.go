@@ -176,6 +176,9 @@ func (st *step) tellStarted(bound bool) error {
 // Choose binds a case whose proven contact belongs to several accounts.
 func (s *Service) Choose(ctx context.Context, a Acting, chosen recovery.AccountID) error {
 	return s.edit(ctx, a.key(), a.Once, a.May, func(st *step) error {
+		if recovery.State(st.State) != recovery.StateOpen && recovery.State(st.State) != recovery.StateHeld {
+			return recovery.Conflict("error.case.closed")
+		}
 		_, common, err := st.proven()
 		if err != nil {
 			return err

@@ -2,12 +2,14 @@ package casework_test
 
 import (
 	"fmt"
+	"net/http"
 	"path"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/claimant"
+	"github.com/wanbi/wanbi/internal/directory/directorytest"
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/testkit"
 )
@@ -175,6 +177,7 @@ func TestT13_ADisavowalFreezesOnceAndWaitsForAPerson(t *testing.T) {
 		c := d.reset(liPhone).prove("phone", "sms-code", liPhone)
 		d.settle()
 		started := d.token(liEmail)
+		d.check(d.Advance(time.Second))
 		d.check(c.outcome(goodPassword))
 		d.settle()
 		if changed := d.token(liEmail); changed == started {
@@ -255,7 +258,57 @@ func TestT13_AnAnswerRacingWithANewCode(t *testing.T) {
 				c.atStep(claimant.StepProve)
 				want(t, c.answer(challenge, map[string]string{"code": code}), recovery.KindGone, "error.code.expired")
 			}
-			d.check(d.Advance(3 * time.Hour))
+			d.check(d.Advance(25 * time.Hour))
+		}
+	})
+}
+
+// T13: of two outcomes taken at once a host with its own accounts hears one.
+func TestT13_AHostHearsOneOfTwoOutcomesTakenAtOnce(t *testing.T) {
+	eachEngine(t, func(t *testing.T, h *hosted) {
+		a := h.reset(liPhone, from(1)).prove("phone", "sms-code", liPhone)
+		b := h.reset("liwei", from(2)).prove("email", "email-code", liEmail)
+		errs := together(func() error { return a.outcome(goodPassword + "a") }, func() error { return b.outcome(goodPassword + "b") })
+		wantOne(t, errs)
+		h.settle()
+		winner := "a"
+		if errs[0] != nil {
+			winner = "b"
+		}
+		if got := h.host.Secret("u-1"); got != goodPassword+winner {
+			t.Errorf("the host has the secret %q, the winner's is %s", got, winner)
+		}
+		set := slices.DeleteFunc(h.host.Calls(), func(c directorytest.Call) bool { return c.Name != "set-secret" })
+		if len(set) != 1 {
+			t.Errorf("the host was given %d secrets", len(set))
+		}
+	})
+}
+
+// T13: an account that is frozen while its host is being told goes to a person,
+// and the host is not told any more.
+func TestT13_AFrozenAccountIsNotGivenASecretAnyMore(t *testing.T) {
+	eachEngine(t, func(t *testing.T, h *hosted) {
+		first := h.reset(liPhone, from(1)).prove("phone", "sms-code", liPhone)
+		h.check(first.outcome(goodPassword))
+		h.settle()
+		notMe := h.token(liEmail)
+		h.check(h.Advance(time.Minute))
+		second := h.reset(liPhone, from(2)).prove("phone", "sms-code", liPhone)
+		h.host.Fail(http.StatusServiceUnavailable)
+		h.check(second.outcome("Thief-" + goodPassword))
+		h.settle()
+		second.atStep(claimant.StepApplying)
+		_, err := h.Guest.Act(ctx, notMe)
+		h.check(err)
+		h.host.Fail(0)
+		h.check(h.Advance(time.Hour))
+		second.atStep(claimant.StepPerson)
+		if got := h.host.Secret("u-1"); got != goodPassword {
+			t.Errorf("the host has the secret %q", got)
+		}
+		if second.row().Outcome != nil {
+			t.Error("the pending secret was kept")
 		}
 	})
 }

@@ -127,6 +127,9 @@ func (st *step) disavow(id recovery.AccountID) error {
 		e.Lock(st.ctx, recovery.LockDisavowed, recovery.CaseRef(st.Ref), by)
 		e.EndSessions(st.ctx, recovery.CaseRef(st.Ref), by)
 		e.Epoch++
+		if recovery.State(st.State) == recovery.StateApplying {
+			st.AccountEpoch = e.Epoch // a person looks at it: it is not void
+		}
 		_, err := st.tx.RevokeDevices(st.ctx, db.RevokeDevicesParams{AccountID: string(id), RevokedAt: store.Millis(st.now)})
 		return err
 	}); err != nil {
@@ -171,6 +174,11 @@ func (st *step) link(id recovery.AccountID, why string) error {
 	row.State, row.AccountID, row.Outcome = string(recovery.StateInReview), string(id), nil
 	row.OpenedAt, row.TouchedAt, row.ExpiresAt = store.Millis(st.now), store.Millis(st.now), 0
 	row.HoldBegan, row.HoldUntil, row.ClosedAt, row.Device, row.KnownDevice = 0, 0, 0, "", 0
+	owner, err := st.tx.GetAccount(st.ctx, string(id))
+	if err != nil {
+		return err
+	}
+	row.AccountEpoch = owner.Epoch // as it is now: what is being looked into must not make the look void
 	typed, err := st.identifier()
 	if err != nil {
 		return err

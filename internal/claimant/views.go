@@ -73,9 +73,9 @@ type CaseView struct {
 	IdentifierKind recovery.IdentifierKind
 	// Typed is the identifier itself, at StepSecret only: what a password manager
 	// files the new password under.
-	Typed string
-	OpenedAt       time.Time
-	ExpiresAt      time.Time
+	Typed     string
+	OpenedAt  time.Time
+	ExpiresAt time.Time
 
 	Ways      []WayView      // at StepWays, StepProve and, with stronger ways only, at StepWait
 	Challenge *ChallengeView // at StepProve, and at StepWait while one is live

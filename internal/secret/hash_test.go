@@ -122,7 +122,9 @@ func TestVerifyImported(t *testing.T) {
 	for _, c := range []struct{ stored, secret string }{
 		{"$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc", "password"},
 		{"$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4", "password"},
-		{"$2a$" + blowfish, "U*U"}, {"$2b$" + blowfish, "U*U"}, {"$2y$" + blowfish, "U*U"},
+		{"$2a$" + blowfish, "U*U"},
+		{"$2b$" + blowfish, "U*U"},
+		{"$2y$" + blowfish, "U*U"},
 	} {
 		if ok, upgrade, err := h.Verify(t.Context(), c.stored, c.secret, "whatever"); !ok || !upgrade || err != nil {
 			t.Errorf("%s: %v %v %v", c.stored, ok, upgrade, err)
