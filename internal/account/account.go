@@ -121,6 +121,23 @@ func (s *Service) Contacts(ctx context.Context, q *db.Queries, realm recovery.Re
 	if err != nil {
 		return nil, err
 	}
+	return s.openContacts(realm, id, rows)
+}
+
+// FormerContacts gives the contacts that went after since: a new contact never
+// replaces the old ones for notices (T12). ChangedAt is when each went.
+func (s *Service) FormerContacts(ctx context.Context, q *db.Queries, realm recovery.Realm, id recovery.AccountID, since time.Time) ([]recovery.Contact, error) {
+	rows, err := q.ListFormerContacts(ctx, db.ListFormerContactsParams{AccountID: string(id), RemovedAt: store.Millis(since)})
+	if err != nil {
+		return nil, err
+	}
+	for i := range rows {
+		rows[i].ChangedAt = rows[i].RemovedAt
+	}
+	return s.openContacts(realm, id, rows)
+}
+
+func (s *Service) openContacts(realm recovery.Realm, id recovery.AccountID, rows []db.AccountContact) ([]recovery.Contact, error) {
 	out := make([]recovery.Contact, 0, len(rows))
 	for _, row := range rows {
 		plain, err := s.Keys.Open(place(realm, id, "account_contacts.value"), row.Value)

@@ -11,7 +11,8 @@ import (
 
 // setContacts makes these the contacts on file and gives how many are new and
 // how many went. A contact that is new to an account that existed has changed
-// now, whatever the host says, so that a swap weakens what it proves (T23).
+// now, whatever the host says, so that a swap weakens what it proves (T23). One
+// that went is kept as a former contact, which is still told of recoveries (T12).
 func (e *Edit) setContacts(ctx context.Context, contacts []recovery.Contact, existed bool) (added, removed int, err error) {
 	stale := map[string]db.AccountContact{}
 	if existed {
@@ -47,7 +48,9 @@ func (e *Edit) setContacts(ctx context.Context, contacts []recovery.Contact, exi
 		added++
 	}
 	for _, row := range stale {
-		if err := e.Tx.DeleteContact(ctx, db.DeleteContactParams{AccountID: string(e.ID), ID: row.ID}); err != nil {
+		if err := e.Tx.RetireContact(ctx, db.RetireContactParams{
+			AccountID: string(e.ID), ID: row.ID, RemovedAt: store.Millis(e.Now),
+		}); err != nil {
 			return 0, 0, err
 		}
 	}

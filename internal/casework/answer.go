@@ -84,7 +84,7 @@ func (st *step) tryOnce(row db.Challenge, in Answering) (recovery.ChannelInfo, e
 	if reply, err := st.s.countNetwork(st.ctx, st.tx, st.policy, in.Network); reply != nil || err != nil {
 		return info, errorOr(err, reply)
 	}
-	guesses := st.guesses(row)
+	guesses := st.guesses(row, info)
 	visible, err := st.s.count(st.ctx, st.tx, guesses.visible.rule, guesses.visible.key...)
 	if err != nil {
 		return info, err
@@ -133,8 +133,8 @@ type counting struct {
 // guesses says under which keys an attempt counts: visibly for the subject, and
 // hidden for what the challenge reaches, across all cases. A device that the
 // account knows counts apart, so that strangers cannot use its guesses up.
-func (st *step) guesses(row db.Challenge) (g struct{ visible, hidden counting }) {
-	rule := guessRule(st.policy, row.Channel)
+func (st *step) guesses(row db.Challenge, info recovery.ChannelInfo) (g struct{ visible, hidden counting }) {
+	rule := guessRule(st.policy, info)
 	known := row.KnownDevice != 0
 	g.visible = st.reserved(known, rule, []string{"guess", st.Subject, row.Channel})
 	g.hidden = st.reserved(known, rule, []string{"guess-at", st.Realm, row.Destination, row.Channel})

@@ -35,14 +35,17 @@ func messageRule(p *policy.Policy) limit.Rule {
 	}
 }
 
-// startRule bounds how often a channel that sends nothing is started for one
-// subject. It is wide: its guesses are counted apart, and strangers must not be
-// able to use the owner's starts up.
+// startRule bounds what needs no limit but that of work: starting a channel that
+// sends nothing, and answers that cannot be guessed. It is wide, because strangers
+// must not be able to use up what the owner has.
 var startRule = limit.Rule{PerMinute: 60}
 
 // guessRule is how many wrong answers a channel checks.
-func guessRule(p *policy.Policy, name string) limit.Rule {
-	c := p.Channel(name)
+func guessRule(p *policy.Policy, info recovery.ChannelInfo) limit.Rule {
+	if info.Unguessable {
+		return startRule
+	}
+	c := p.Channel(info.Name)
 	return limit.Rule{PerHour: int64(c.WrongPerHour), PerDay: int64(c.WrongPerDay)}
 }
 

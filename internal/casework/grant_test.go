@@ -187,8 +187,10 @@ func TestT16_FactsAreRightTogetherOrWrong(t *testing.T) {
 	c.start("resident-id-and-phone", "real-name")
 	var first string
 	for _, a := range []map[string]string{
-		{"name": "王伟", "resident-id": "11010519491231002X"}, {"name": "李伟", "resident-id": "110101199003070011"},
-		{"name": "王伟", "resident-id": "110101199003070011"}, {"name": "", "resident-id": "not an ID"},
+		{"name": "王伟", "resident-id": "11010519491231002X"},
+		{"name": "李伟", "resident-id": "110101199003070011"},
+		{"name": "王伟", "resident-id": "110101199003070011"},
+		{"name": "", "resident-id": "not an ID"},
 	} {
 		_, err := d.Claimant.Answer(ctx, c.from, c.who, c.live(), a)
 		if got := fmt.Sprintf("%#v", *recovery.AsError(err)); first == "" {

@@ -96,11 +96,23 @@ func (s *Service) sendNotices(ctx context.Context, job jobs.Job) error {
 		if err != nil {
 			return err
 		}
+		if n.Case != "" {
+			former, err := s.Accounts.FormerContacts(ctx, tx.Queries, job.Realm, n.Account, n.At.Add(-p.Notify.Links.Std()))
+			if err != nil {
+				return err
+			}
+			contacts = append(contacts, former...)
+		}
 		link, err := s.noticeLink(job.Realm, n)
 		if err != nil {
 			return err
 		}
+		told := map[string]bool{}
 		for _, c := range contacts {
+			if told[c.Value] {
+				continue // a contact that only moved to another place
+			}
+			told[c.Value] = true
 			if err := s.Queue.Enqueue(ctx, tx, jobs.New{
 				Key: string(n.Account), Kind: deliverJob, Realm: job.Realm, Due: s.Now(),
 				Payload: delivery{

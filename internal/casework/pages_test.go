@@ -211,7 +211,10 @@ func TestT24_PagesOfACaseAreForThisBrowserOnly(t *testing.T) {
 	check(answer, text)
 	check(v.get("/yichuangtong/case"))
 	for _, from := range []map[string]string{
-		{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"},
+		{"Sec-Fetch-Site": "cross-site"},
+		{"Sec-Fetch-Site": "same-site"},
+		{"Origin": "https://evil.example"},
+		{"Origin": "null"},
 		{"Sec-Fetch-Site": "cross-site", "Origin": d.HTTP.URL},
 	} {
 		v.headers = from

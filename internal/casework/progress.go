@@ -33,7 +33,11 @@ func (st *step) facts() (policy.Facts, error) {
 	if err != nil {
 		return f, err
 	}
-	f.ContactChangedAt = account.LastContactChange(contacts)
+	former, err := st.s.Accounts.FormerContacts(st.ctx, st.tx.Queries, recovery.Realm(st.Realm), id, st.now.Add(-st.policy.Hold.ContactChanged.Within.Std()))
+	if err != nil {
+		return f, err
+	}
+	f.ContactChangedAt = account.LastContactChange(append(contacts, former...))
 	locks, err := st.s.Accounts.Locks(st.ctx, st.tx.Queries, id)
 	for _, lock := range locks {
 		f.Locks = append(f.Locks, lock.Reason)

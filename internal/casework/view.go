@@ -124,6 +124,10 @@ func (s *Service) Card(ctx context.Context, realm recovery.Realm, id recovery.Ac
 	return card, err
 }
 
+// keepFormerContacts is how long a contact that went is remembered: longer than
+// any policy may let a notice's link work (policy.validate: keep.cases).
+const keepFormerContacts = 180 * 24 * time.Hour
+
 // Sweep records the expiry of cases that nobody touched, and forgets counters
 // and replies that are too old to matter. It may run on any node at any time.
 func (s *Service) Sweep(ctx context.Context) error {
@@ -142,6 +146,9 @@ func (s *Service) Sweep(ctx context.Context) error {
 	}
 	return errors.Join(err, s.DB.Write(ctx, func(tx *store.Tx) error {
 		if _, err := tx.SweepCounters(ctx, store.Millis(now.Add(-48*time.Hour))); err != nil {
+			return err
+		}
+		if _, err := tx.PurgeContacts(ctx, store.Millis(now.Add(-keepFormerContacts))); err != nil {
 			return err
 		}
 		_, err := tx.SweepReplies(ctx, store.Millis(now.Add(-2*replay.Life)))

@@ -20,7 +20,7 @@ const BackupCodes = 10
 // Info says what it is. Strength: 128 bit cannot be guessed; what remains is theft of the paper.
 func (backupCode) Info() recovery.ChannelInfo {
 	return recovery.ChannelInfo{
-		Name: "backup-code", Factor: recovery.FactorPossession, Strength: 80,
+		Name: "backup-code", Factor: recovery.FactorPossession, Strength: 80, Unguessable: true,
 		Failures: []string{"error.backup-code.wrong"},
 	}
 }

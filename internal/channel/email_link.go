@@ -20,7 +20,7 @@ const LinkSecretSize = 16
 // Info says what it is.
 func (emailLink) Info() recovery.ChannelInfo {
 	return recovery.ChannelInfo{
-		Name: "email-link", Factor: recovery.FactorPossession, Strength: 45, Contact: recovery.ContactEmail,
+		Name: "email-link", Factor: recovery.FactorPossession, Strength: 45, Contact: recovery.ContactEmail, Unguessable: true,
 		Failures: []string{"error.link.unknown", "error.link.expired"},
 	}
 }

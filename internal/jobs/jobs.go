@@ -70,7 +70,7 @@ type Queue struct {
 const (
 	lease       = 30 * time.Second
 	poll        = 100 * time.Millisecond
-	maxAttempts = 16 // with the backoff below: about 16 hours
+	maxAttempts = 16 // with the backoff below: about 12 hours
 	payloadCol  = "jobs.payload"
 )
 

@@ -143,6 +143,9 @@ type ChannelInfo struct {
 	// AccountBound channels compare with facts of one account and so work only
 	// after the account was chosen.
 	AccountBound bool
+	// Unguessable answers have 64 bit or more, so that wrong ones need no limit and
+	// strangers cannot use the owner's tries up (NIST SP 800-63B-4 §3.2.2).
+	Unguessable bool
 	// Helper channels never satisfy a way alone.
 	Helper bool
 	// Sensitive marks answers that are personal data under PIPL 28.

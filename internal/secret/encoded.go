@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/crypto/bcrypt"
 )
 
 // The most that a stored hash may cost to compare: an import must not be able
@@ -120,7 +121,8 @@ func parse(stored string) (encoded, error) {
 // KnownHash reports whether Verify reads a stored hash of this form.
 func KnownHash(stored string) bool {
 	if bcryptForm.MatchString(stored) {
-		return true
+		cost, err := bcrypt.Cost([]byte(stored))
+		return err == nil && cost <= maxBcryptCost
 	}
 	_, err := parse(stored)
 	return err == nil

@@ -468,7 +468,8 @@ func (q *Queries) InsertBackupCode(ctx context.Context, arg InsertBackupCodePara
 }
 
 const insertContact = `-- name: InsertContact :exec
-INSERT INTO account_contacts (account_id, id, kind, position, idx, value, added_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+INSERT INTO account_contacts (account_id, id, kind, position, idx, value, added_at, changed_at, removed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)
 `
 
 type InsertContactParams struct {
@@ -639,7 +640,7 @@ func (q *Queries) ListBackupCodes(ctx context.Context, accountID string) ([]stri
 }
 
 const listContacts = `-- name: ListContacts :many
-SELECT account_id, id, kind, position, idx, value, added_at, changed_at FROM account_contacts WHERE account_id = $1 ORDER BY position, id
+SELECT account_id, id, kind, position, idx, value, added_at, changed_at, removed_at FROM account_contacts WHERE account_id = $1 AND removed_at = 0 ORDER BY position, id
 `
 
 func (q *Queries) ListContacts(ctx context.Context, accountID string) ([]AccountContact, error) {
@@ -660,6 +661,7 @@ func (q *Queries) ListContacts(ctx context.Context, accountID string) ([]Account
 			&i.Value,
 			&i.AddedAt,
 			&i.ChangedAt,
+			&i.RemovedAt,
 		); err != nil {
 			return nil, err
 		}
@@ -688,6 +690,48 @@ func (q *Queries) ListFacts(ctx context.Context, accountID string) ([]AccountFac
 	for rows.Next() {
 		var i AccountFact
 		if err := rows.Scan(&i.AccountID, &i.Kind, &i.Value); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const listFormerContacts = `-- name: ListFormerContacts :many
+SELECT account_id, id, kind, position, idx, value, added_at, changed_at, removed_at FROM account_contacts WHERE account_id = $1 AND removed_at > $2 ORDER BY removed_at, id
+`
+
+type ListFormerContactsParams struct {
+	AccountID string
+	RemovedAt int64
+}
+
+func (q *Queries) ListFormerContacts(ctx context.Context, arg ListFormerContactsParams) ([]AccountContact, error) {
+	rows, err := q.query(ctx, q.listFormerContactsStmt, listFormerContacts, arg.AccountID, arg.RemovedAt)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []AccountContact
+	for rows.Next() {
+		var i AccountContact
+		if err := rows.Scan(
+			&i.AccountID,
+			&i.ID,
+			&i.Kind,
+			&i.Position,
+			&i.Idx,
+			&i.Value,
+			&i.AddedAt,
+			&i.ChangedAt,
+			&i.RemovedAt,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -768,6 +812,18 @@ func (q *Queries) ListSignIns(ctx context.Context, arg ListSignInsParams) ([]Sig
 		return nil, err
 	}
 	return items, nil
+}
+
+const purgeContacts = `-- name: PurgeContacts :execrows
+DELETE FROM account_contacts WHERE removed_at > 0 AND removed_at <= $1
+`
+
+func (q *Queries) PurgeContacts(ctx context.Context, removedAt int64) (int64, error) {
+	result, err := q.exec(ctx, q.purgeContactsStmt, purgeContacts, removedAt)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 const putDevice = `-- name: PutDevice :exec
@@ -874,6 +930,21 @@ func (q *Queries) PutSecret(ctx context.Context, arg PutSecretParams) error {
 		arg.SetAt,
 		arg.MustChange,
 	)
+	return err
+}
+
+const retireContact = `-- name: RetireContact :exec
+UPDATE account_contacts SET removed_at = $3 WHERE account_id = $1 AND id = $2
+`
+
+type RetireContactParams struct {
+	AccountID string
+	ID        string
+	RemovedAt int64
+}
+
+func (q *Queries) RetireContact(ctx context.Context, arg RetireContactParams) error {
+	_, err := q.exec(ctx, q.retireContactStmt, retireContact, arg.AccountID, arg.ID, arg.RemovedAt)
 	return err
 }
 

@@ -225,6 +225,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listFactsStmt, err = db.PrepareContext(ctx, listFacts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListFacts: %w", err)
 	}
+	if q.listFormerContactsStmt, err = db.PrepareContext(ctx, listFormerContacts); err != nil {
+		return nil, fmt.Errorf("error preparing query ListFormerContacts: %w", err)
+	}
 	if q.listLocksStmt, err = db.PrepareContext(ctx, listLocks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLocks: %w", err)
 	}
@@ -246,6 +249,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.pingStmt, err = db.PrepareContext(ctx, ping); err != nil {
 		return nil, fmt.Errorf("error preparing query Ping: %w", err)
 	}
+	if q.purgeContactsStmt, err = db.PrepareContext(ctx, purgeContacts); err != nil {
+		return nil, fmt.Errorf("error preparing query PurgeContacts: %w", err)
+	}
 	if q.putDeviceStmt, err = db.PrepareContext(ctx, putDevice); err != nil {
 		return nil, fmt.Errorf("error preparing query PutDevice: %w", err)
 	}
@@ -263,6 +269,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.putSecretStmt, err = db.PrepareContext(ctx, putSecret); err != nil {
 		return nil, fmt.Errorf("error preparing query PutSecret: %w", err)
+	}
+	if q.retireContactStmt, err = db.PrepareContext(ctx, retireContact); err != nil {
+		return nil, fmt.Errorf("error preparing query RetireContact: %w", err)
 	}
 	if q.retryJobStmt, err = db.PrepareContext(ctx, retryJob); err != nil {
 		return nil, fmt.Errorf("error preparing query RetryJob: %w", err)
@@ -655,6 +664,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listFactsStmt: %w", cerr)
 		}
 	}
+	if q.listFormerContactsStmt != nil {
+		if cerr := q.listFormerContactsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing listFormerContactsStmt: %w", cerr)
+		}
+	}
 	if q.listLocksStmt != nil {
 		if cerr := q.listLocksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listLocksStmt: %w", cerr)
@@ -690,6 +704,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing pingStmt: %w", cerr)
 		}
 	}
+	if q.purgeContactsStmt != nil {
+		if cerr := q.purgeContactsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing purgeContactsStmt: %w", cerr)
+		}
+	}
 	if q.putDeviceStmt != nil {
 		if cerr := q.putDeviceStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putDeviceStmt: %w", cerr)
@@ -718,6 +737,11 @@ func (q *Queries) Close() error {
 	if q.putSecretStmt != nil {
 		if cerr := q.putSecretStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing putSecretStmt: %w", cerr)
+		}
+	}
+	if q.retireContactStmt != nil {
+		if cerr := q.retireContactStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing retireContactStmt: %w", cerr)
 		}
 	}
 	if q.retryJobStmt != nil {
@@ -911,6 +935,7 @@ type Queries struct {
 	listContactsStmt            *sql.Stmt
 	listEvidenceStmt            *sql.Stmt
 	listFactsStmt               *sql.Stmt
+	listFormerContactsStmt      *sql.Stmt
 	listLocksStmt               *sql.Stmt
 	listSignInsStmt             *sql.Stmt
 	liveChallengesStmt          *sql.Stmt
@@ -918,12 +943,14 @@ type Queries struct {
 	logHashesStmt               *sql.Stmt
 	nextJobDueStmt              *sql.Stmt
 	pingStmt                    *sql.Stmt
+	purgeContactsStmt           *sql.Stmt
 	putDeviceStmt               *sql.Stmt
 	putFactStmt                 *sql.Stmt
 	putLockStmt                 *sql.Stmt
 	putLockoutStmt              *sql.Stmt
 	putPolicyStmt               *sql.Stmt
 	putSecretStmt               *sql.Stmt
+	retireContactStmt           *sql.Stmt
 	retryJobStmt                *sql.Stmt
 	revokeAPIKeyStmt            *sql.Stmt
 	revokeDevicesStmt           *sql.Stmt
@@ -1014,6 +1041,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listContactsStmt:            q.listContactsStmt,
 		listEvidenceStmt:            q.listEvidenceStmt,
 		listFactsStmt:               q.listFactsStmt,
+		listFormerContactsStmt:      q.listFormerContactsStmt,
 		listLocksStmt:               q.listLocksStmt,
 		listSignInsStmt:             q.listSignInsStmt,
 		liveChallengesStmt:          q.liveChallengesStmt,
@@ -1021,12 +1049,14 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		logHashesStmt:               q.logHashesStmt,
 		nextJobDueStmt:              q.nextJobDueStmt,
 		pingStmt:                    q.pingStmt,
+		purgeContactsStmt:           q.purgeContactsStmt,
 		putDeviceStmt:               q.putDeviceStmt,
 		putFactStmt:                 q.putFactStmt,
 		putLockStmt:                 q.putLockStmt,
 		putLockoutStmt:              q.putLockoutStmt,
 		putPolicyStmt:               q.putPolicyStmt,
 		putSecretStmt:               q.putSecretStmt,
+		retireContactStmt:           q.retireContactStmt,
 		retryJobStmt:                q.retryJobStmt,
 		revokeAPIKeyStmt:            q.revokeAPIKeyStmt,
 		revokeDevicesStmt:           q.revokeDevicesStmt,

@@ -41,6 +41,7 @@ type AccountContact struct {
 	Value     []byte
 	AddedAt   int64
 	ChangedAt int64
+	RemovedAt int64
 }
 
 type AccountDevice struct {

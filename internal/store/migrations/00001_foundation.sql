@@ -126,8 +126,11 @@ CREATE TABLE account_contacts (
   value      BYTEA  NOT NULL,             -- sealed
   added_at   BIGINT NOT NULL,
   changed_at BIGINT NOT NULL,             -- 0: unchanged since the account came here
+  removed_at BIGINT NOT NULL,             -- 0 while on file; a former contact is still told of recoveries
   PRIMARY KEY (account_id, id)
 );
+
+CREATE INDEX contacts_removed ON account_contacts (removed_at) WHERE removed_at > 0;
 
 CREATE TABLE account_facts (
   account_id TEXT  NOT NULL,

@@ -47,13 +47,23 @@ DELETE FROM account_identifiers WHERE account_id = $1 AND kind = $2 AND idx = $3
 SELECT * FROM account_identifiers WHERE account_id = $1 ORDER BY kind, idx;
 
 -- name: InsertContact :exec
-INSERT INTO account_contacts (account_id, id, kind, position, idx, value, added_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+INSERT INTO account_contacts (account_id, id, kind, position, idx, value, added_at, changed_at, removed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0);
 
 -- name: DeleteContact :exec
 DELETE FROM account_contacts WHERE account_id = $1 AND id = $2;
 
+-- name: RetireContact :exec
+UPDATE account_contacts SET removed_at = $3 WHERE account_id = $1 AND id = $2;
+
 -- name: ListContacts :many
-SELECT * FROM account_contacts WHERE account_id = $1 ORDER BY position, id;
+SELECT * FROM account_contacts WHERE account_id = $1 AND removed_at = 0 ORDER BY position, id;
+
+-- name: ListFormerContacts :many
+SELECT * FROM account_contacts WHERE account_id = $1 AND removed_at > $2 ORDER BY removed_at, id;
+
+-- name: PurgeContacts :execrows
+DELETE FROM account_contacts WHERE removed_at > 0 AND removed_at <= $1;
 
 -- name: PutFact :exec
 INSERT INTO account_facts (account_id, kind, value) VALUES ($1, $2, $3)
