@@ -124,7 +124,7 @@ func parse(r *http.Request) (signedRequest, error) {
 		return s, fmt.Errorf("Content-Digest: %w", err)
 	}
 	if s.signature, err = octets(r.Header.Get("Signature"), label); err != nil {
-		return s, fmt.Errorf("Signature: %w", err)
+		return s, fmt.Errorf("header Signature: %w", err)
 	}
 	inputs, err := httpsfv.UnmarshalDictionary(r.Header.Values("Signature-Input"))
 	if err != nil {
