@@ -93,7 +93,10 @@ func (s *Service) FindHostID(ctx context.Context, q *db.Queries, realm recovery.
 // the other is tried again and finds it.
 func (s *Service) indexHostID(ctx context.Context, tx *store.Tx, realm recovery.Realm, id recovery.AccountID, hostID string) error {
 	all := s.Keys.Index(realm, hostIDKind, hostID)
-	_, err := tx.AccountByHostID(ctx, all[0])
+	indexed, err := tx.AccountByHostID(ctx, all[0])
+	if err == nil && indexed != string(id) {
+		return store.ErrStale // created elsewhere since it was looked for
+	}
 	if err == nil || !store.NotFound(err) {
 		return err
 	}
@@ -146,7 +149,7 @@ func (s *Service) openContacts(realm recovery.Realm, id recovery.AccountID, rows
 		}
 		out = append(out, recovery.Contact{
 			ID: row.ID, Kind: recovery.ContactKind(row.Kind), Value: string(plain),
-			AddedAt: store.Time(row.AddedAt), ChangedAt: store.Time(row.ChangedAt),
+			AddedAt: store.Time(row.AddedAt), ChangedAt: store.Time(row.ChangedAt), Further: row.Position > 0,
 		})
 	}
 	return out, nil

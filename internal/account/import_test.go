@@ -209,8 +209,6 @@ func TestABadRecordStaysOutAlone(t *testing.T) {
 		"a bad resident ID":     {account.Record{ID: "x", ResidentID: "110105194912310021"}, "resident_id"},
 		"a bad further phone":   {account.Record{ID: "x", Phone: liPhone, MorePhones: []string{phoneTwo, "x"}}, "more_phones[1]"},
 		"a bad further mail":    {account.Record{ID: "x", Phone: liPhone, Email: "x@example.cn", MoreEmails: []string{"x"}}, "more_emails[0]"},
-		"a further mail alone":  {account.Record{ID: "x", Phone: liPhone, MoreEmails: []string{"x@example.cn"}}, "more_emails"},
-		"a further phone alone": {account.Record{ID: "x", Email: "x@example.cn", MorePhones: []string{phoneTwo}}, "more_phones"},
 		"too many":              {account.Record{ID: "x", Phone: liPhone, MorePhones: many}, "more_phones"},
 		"a password in clear":   {account.Record{ID: "x", Phone: liPhone, PasswordHash: "geheim"}, "password_hash"},
 		"a hash of our own":     {account.Record{ID: "x", Phone: liPhone, PasswordHash: "$argon2id$v=19$m=64,t=1,p=1,k=abc$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, "password_hash"},

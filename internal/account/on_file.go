@@ -24,10 +24,13 @@ func (e *Edit) setContacts(ctx context.Context, contacts []recovery.Contact, exi
 			stale[contactKey(row.Kind, row.Idx, row.Position)] = row
 		}
 	}
-	positions := map[recovery.ContactKind]int64{}
+	positions := map[recovery.ContactKind]int64{} // 0 is where codes of the kind go
 	for _, contact := range contacts {
 		position := positions[contact.Kind]
-		positions[contact.Kind]++
+		if contact.Further {
+			position = max(position, 1)
+		}
+		positions[contact.Kind] = position + 1
 		known, err := e.keepContact(ctx, stale, contact, position)
 		if err != nil {
 			return 0, 0, err

@@ -39,7 +39,7 @@ func (r *Reader) Contact(kind recovery.ContactKind) (recovery.Contact, bool) {
 	contacts, err := r.s.Contacts(r.ctx, r.q, r.realm, r.id)
 	r.err = err
 	for _, c := range contacts {
-		if c.Kind == kind {
+		if c.Kind == kind && !c.Further {
 			return c, true
 		}
 	}

@@ -100,9 +100,6 @@ func check(r Record) (clean, error) {
 		return c, recovery.BadInput("error.import.no-identifier").At("phone")
 	}
 	for field, more := range map[string][]string{"more_phones": r.MorePhones, "more_emails": r.MoreEmails} {
-		if len(more) > 0 && (field == "more_phones" && r.Phone == "" || field == "more_emails" && r.Email == "") {
-			return c, recovery.BadInput("error.import.more").At(field)
-		}
 		if len(more) > maxMore {
 			return c, recovery.BadInput("error.import.too-many").At(field).With("most", maxMore)
 		}
@@ -115,7 +112,7 @@ func check(r Record) (clean, error) {
 			if err != nil {
 				return c, recovery.AsError(err).At(fmt.Sprintf("%s[%d]", field, i))
 			}
-			c.contacts = append(c.contacts, recovery.Contact{Kind: recovery.ContactKind(kind), Value: id.Value})
+			c.contacts = append(c.contacts, recovery.Contact{Kind: recovery.ContactKind(kind), Value: id.Value, Further: true})
 		}
 	}
 	if r.ContactChangedAt != nil {

@@ -39,7 +39,7 @@ func showResults(locale string, in []host.Result) Results {
 	for _, r := range in {
 		result := Result{ID: r.ID, Created: r.Created}
 		if r.Err != nil {
-			p := problem(locale, r.Err, status(r.Err.Kind))
+			p := problem(locale, r.Err, r.Err.Kind.HTTPStatus())
 			result.Error = &Fault{Code: p.Code, Title: p.Title}
 			if r.Err.Field != "" {
 				result.Error.Pointer = pointer(r.Err.Field)

@@ -58,29 +58,6 @@ func init() {
 	huma.DefaultArrayNullable = false
 }
 
-// status maps a kind of error, as package recovery documents it.
-func status(kind recovery.Kind) int {
-	switch kind {
-	case recovery.KindBadInput, recovery.KindNotProven:
-		return http.StatusUnprocessableEntity
-	case recovery.KindWithheld, recovery.KindForbidden:
-		return http.StatusForbidden
-	case recovery.KindUnknown:
-		return http.StatusUnauthorized
-	case recovery.KindNotFound:
-		return http.StatusNotFound
-	case recovery.KindConflict:
-		return http.StatusConflict
-	case recovery.KindGone:
-		return http.StatusGone
-	case recovery.KindLimited:
-		return http.StatusTooManyRequests
-	case recovery.KindUnavailable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
-}
-
 // keyOf words a status that no door gave.
 func keyOf(status int) string {
 	switch status {
@@ -111,7 +88,7 @@ func fromFramework(ctx huma.Context, code int, message string, errs ...error) hu
 	case len(errs) == 1 && (code == http.StatusInternalServerError || errors.As(errs[0], &ours)):
 		ours = recovery.AsError(errs[0])
 		report(ctx, ours)
-		p = problem(locale, ours, status(ours.Kind))
+		p = problem(locale, ours, ours.Kind.HTTPStatus())
 	default:
 		p = problem(locale, &recovery.Error{Key: keyOf(code)}, code)
 		p.Errors = aroundOf(ctx.Context()).faults(locale, errs)

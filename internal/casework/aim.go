@@ -70,7 +70,7 @@ func (st *step) aimContact(to aim, info recovery.ChannelInfo, candidates []recov
 			return to, err
 		}
 		for _, c := range contacts {
-			if c.Kind == info.Contact && (!direct || c.Value == typed.Value) {
+			if c.Kind == info.Contact && !c.Further && (!direct || c.Value == typed.Value) {
 				holders, contact = append(holders, id), c
 				break
 			}

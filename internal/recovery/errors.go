@@ -130,3 +130,26 @@ func (k Kind) String() string {
 	}
 	return fmt.Sprintf("kind(%d)", int(k))
 }
+
+// HTTPStatus is the one HTTP status of a kind, for pages and the API alike.
+func (k Kind) HTTPStatus() int {
+	switch k {
+	case KindBadInput, KindNotProven:
+		return 422
+	case KindWithheld, KindForbidden:
+		return 403
+	case KindUnknown:
+		return 401
+	case KindNotFound:
+		return 404
+	case KindConflict:
+		return 409
+	case KindGone:
+		return 410
+	case KindLimited:
+		return 429
+	case KindUnavailable:
+		return 503
+	}
+	return 500
+}

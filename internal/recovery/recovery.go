@@ -99,6 +99,7 @@ type Contact struct {
 	Value     string
 	AddedAt   time.Time // when it was put on file here
 	ChangedAt time.Time // when the host last changed it; a recent change weakens what it proves (T23)
+	Further   bool      // told of everything, but sent no codes
 }
 
 // String gives the kind only, so that a stray %v discloses nothing.

@@ -26,15 +26,15 @@ import (
 	"github.com/wanbi/wanbi/internal/server"
 	"github.com/wanbi/wanbi/internal/store"
 	"github.com/wanbi/wanbi/internal/testkit/clock"
-	"github.com/wanbi/wanbi/internal/testkit/postgres"
+	"github.com/wanbi/wanbi/internal/testkit/fixture"
 	"github.com/wanbi/wanbi/policies"
 )
 
 // Engines are the database systems that stories run on.
-var Engines = []store.Engine{store.SQLite, store.PostgreSQL}
+var Engines = fixture.Engines
 
 // Began is when every test's clock starts: 1 March 2026, 09:00 in Beijing.
-var Began = time.Date(2026, 3, 1, 1, 0, 0, 0, time.UTC)
+var Began = fixture.Began
 
 // CheapHash makes Argon2id cost next to nothing, for tests that are not about hashing.
 var CheapHash = secret.Params{Memory: 64, Time: 1, Threads: 1}
@@ -54,19 +54,19 @@ type Server struct {
 // "hardened/postal-wallet". change, when given, may alter the options.
 func Start(t testing.TB, engine store.Engine, names []string, change ...func(*server.Options)) *Server {
 	t.Helper()
-	s := &Server{T: t, Clock: clock.New(Began), Inbox: demo.NewInbox(), Keys: Keys(t)}
+	s := &Server{T: t, Clock: clock.New(Began), Inbox: demo.NewInbox(), Keys: fixture.Keys(t)}
 	s.Inbox.Now = s.Clock.Now
 	s.HTTP = httptest.NewUnstartedServer(nil)
 	s.HTTP.StartTLS()
 	t.Cleanup(s.HTTP.Close)
 	s.Options = server.Options{
-		Database: Database(t, engine), Migrate: true, Keys: s.Keys, Origin: s.HTTP.URL, Sender: s.Inbox,
+		Database: fixture.Database(t, engine), Keys: s.Keys, Origin: s.HTTP.URL, Sender: s.Inbox,
 		Checkpoint: filepath.Join(t.TempDir(), "checkpoint"), Hash: CheapHash, Now: s.Clock.Now,
 		AllowPrivate: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		Log:          slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 	for _, name := range names {
-		s.Options.Realms = append(s.Options.Realms, server.Realm{Policy: Policy(t, name)})
+		s.Options.Realms = append(s.Options.Realms, server.Realm{Policy: fixture.Policy(t, name)})
 	}
 	for _, f := range change {
 		f(&s.Options)
@@ -117,47 +117,6 @@ func (t settling) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	return response, t.s.Settle(context.Background())
-}
-
-// Database gives the DSN of an empty database that ends with the test.
-func Database(t testing.TB, engine store.Engine) string {
-	t.Helper()
-	if engine == store.SQLite {
-		return "sqlite:" + filepath.Join(t.TempDir(), "wanbi.db")
-	}
-	return postgres.Template(t, "wanbi", func(dsn string) error {
-		d, err := store.Open(dsn)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = d.Close() }()
-		_, err = d.Migrate(context.Background())
-		return err
-	})
-}
-
-// Keys makes fresh keys.
-func Keys(t testing.TB) *seal.Keyring {
-	t.Helper()
-	text, err := seal.Generate("wanbi.test/log")
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := seal.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return keys
-}
-
-// Policy loads a shipped policy.
-func Policy(t testing.TB, name string) *policy.Policy {
-	t.Helper()
-	text, err := fs.ReadFile(policies.Files, name+".yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return LoadPolicy(t, name, string(text))
 }
 
 // PolicyWith loads a shipped policy with pieces of its text replaced, old and
