@@ -266,6 +266,7 @@ func TestACallerMayLeave(t *testing.T) {
 		t.Fatal(err)
 	}
 	cancel()
+	_ = writer.CloseWithError(context.Canceled) // the transport may still be reading the body
 	<-gone
 	in.call("GET", "/healthz", "", nil).want(200)
 }
