@@ -196,22 +196,22 @@ func TestABadRecordStaysOutAlone(t *testing.T) {
 		record account.Record
 		field  string
 	}{
-		"no ID":                 {account.Record{Phone: liPhone}, "id"},
-		"a long ID":             {account.Record{ID: strings.Repeat("x", 201), Phone: liPhone}, "id"},
-		"an ID of two lines":    {account.Record{ID: "a\nb", Phone: liPhone}, "id"},
-		"another language":      {account.Record{ID: "x", Phone: liPhone, Locale: "fr"}, "locale"},
-		"a lock of our own":     {account.Record{ID: "x", Phone: liPhone, Locked: "disavowed"}, "locked"},
-		"a lock that ends":      {account.Record{ID: "x", Phone: liPhone, Locked: "too-many-failures"}, "locked"},
-		"no identifier":         {account.Record{ID: "x", RealName: "李伟"}, "phone"},
-		"no phone":              {account.Record{ID: "x", Phone: "12"}, "phone"},
-		"two e-mails in one":    {account.Record{ID: "x", Email: "a@example.cn,b@example.cn"}, "email"}, // T2
-		"a bad name":            {account.Record{ID: "x", Username: "a b\x00"}, "username"},
-		"a bad resident ID":     {account.Record{ID: "x", ResidentID: "110105194912310021"}, "resident_id"},
-		"a bad further phone":   {account.Record{ID: "x", Phone: liPhone, MorePhones: []string{phoneTwo, "x"}}, "more_phones[1]"},
-		"a bad further mail":    {account.Record{ID: "x", Phone: liPhone, Email: "x@example.cn", MoreEmails: []string{"x"}}, "more_emails[0]"},
-		"too many":              {account.Record{ID: "x", Phone: liPhone, MorePhones: many}, "more_phones"},
-		"a password in clear":   {account.Record{ID: "x", Phone: liPhone, PasswordHash: "geheim"}, "password_hash"},
-		"a hash of our own":     {account.Record{ID: "x", Phone: liPhone, PasswordHash: "$argon2id$v=19$m=64,t=1,p=1,k=abc$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, "password_hash"},
+		"no ID":               {account.Record{Phone: liPhone}, "id"},
+		"a long ID":           {account.Record{ID: strings.Repeat("x", 201), Phone: liPhone}, "id"},
+		"an ID of two lines":  {account.Record{ID: "a\nb", Phone: liPhone}, "id"},
+		"another language":    {account.Record{ID: "x", Phone: liPhone, Locale: "fr"}, "locale"},
+		"a lock of our own":   {account.Record{ID: "x", Phone: liPhone, Locked: "disavowed"}, "locked"},
+		"a lock that ends":    {account.Record{ID: "x", Phone: liPhone, Locked: "too-many-failures"}, "locked"},
+		"no identifier":       {account.Record{ID: "x", RealName: "李伟"}, "phone"},
+		"no phone":            {account.Record{ID: "x", Phone: "12"}, "phone"},
+		"two e-mails in one":  {account.Record{ID: "x", Email: "a@example.cn,b@example.cn"}, "email"}, // T2
+		"a bad name":          {account.Record{ID: "x", Username: "a b\x00"}, "username"},
+		"a bad resident ID":   {account.Record{ID: "x", ResidentID: "110105194912310021"}, "resident_id"},
+		"a bad further phone": {account.Record{ID: "x", Phone: liPhone, MorePhones: []string{phoneTwo, "x"}}, "more_phones[1]"},
+		"a bad further mail":  {account.Record{ID: "x", Phone: liPhone, Email: "x@example.cn", MoreEmails: []string{"x"}}, "more_emails[0]"},
+		"too many":            {account.Record{ID: "x", Phone: liPhone, MorePhones: many}, "more_phones"},
+		"a password in clear": {account.Record{ID: "x", Phone: liPhone, PasswordHash: "geheim"}, "password_hash"},
+		"a hash of our own":   {account.Record{ID: "x", Phone: liPhone, PasswordHash: "$argon2id$v=19$m=64,t=1,p=1,k=abc$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}, "password_hash"},
 	}
 	var batch []account.Record
 	var names []string
