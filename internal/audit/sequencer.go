@@ -2,12 +2,14 @@ package audit
 
 import (
 	"context"
+	"database/sql"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -70,11 +72,15 @@ func (l *Log) Step(ctx context.Context) (int, error) {
 			return err
 		}
 		size, high := head.Size, head.HighWater
+		var took taking
 		for _, e := range entries {
-			if err := l.take(ctx, tx, tree, e, size); err != nil {
+			if err := took.add(tree, e, size); err != nil {
 				return err
 			}
 			size, high = size+1, max(high, e.At)
+		}
+		if err := errors.Join(tx.InsertLogHashes(ctx, took.hashes), tx.PlaceLeaves(ctx, took.leaves)); err != nil {
+			return err
 		}
 		if signed, err = l.sign(size, tree); err != nil {
 			return err
@@ -143,7 +149,14 @@ func (l *Log) agrees(ctx context.Context, tx *store.Tx, head db.LockLogHeadRow, 
 	return nil
 }
 
-func (l *Log) take(ctx context.Context, tx *store.Tx, tree *hashes, e db.UnsequencedEntriesRow, leaf int64) error {
+// taking is what one step writes beside the head.
+type taking struct {
+	hashes []store.LogHash
+	leaves []store.Leaf
+}
+
+// add makes an entry the next leaf.
+func (t *taking) add(tree *hashes, e db.UnsequencedEntriesRow, leaf int64) error {
 	added, err := tlog.StoredHashesForRecordHash(leaf, tlog.RecordHash(e.Hash), tree)
 	if err != nil {
 		return err
@@ -151,16 +164,10 @@ func (l *Log) take(ctx context.Context, tx *store.Tx, tree *hashes, e db.Unseque
 	first := tlog.StoredHashIndex(0, leaf)
 	for i, h := range added {
 		tree.fresh[first+int64(i)] = h
-		if err := tx.InsertLogHash(ctx, db.InsertLogHashParams{Idx: first + int64(i), Hash: h[:]}); err != nil {
-			return err
-		}
+		t.hashes = append(t.hashes, store.LogHash{Index: first + int64(i), Hash: h[:]})
 	}
-	if err := tx.InsertLeaf(ctx, db.InsertLeafParams{Leaf: leaf, Owner: e.Owner, Chain: e.Chain, Seq: e.Seq}); err != nil {
-		return err
-	}
-	set := db.SetLeafParams{Owner: e.Owner, Chain: e.Chain, Seq: e.Seq}
-	set.Leaf.Int64, set.Leaf.Valid = leaf, true
-	return store.Moved(tx.SetLeaf(ctx, set))
+	t.leaves = append(t.leaves, store.Leaf{Leaf: leaf, Owner: e.Owner, Chain: e.Chain, Seq: e.Seq})
+	return nil
 }
 
 func (l *Log) sign(size int64, tree tlog.HashReader) (Checkpoint, error) {
@@ -292,29 +299,48 @@ func (l *Log) Run(ctx context.Context, report func(error)) {
 	}
 }
 
-// hashes reads the tree's stored hashes from the database, fresh ones first.
+// hashes reads the tree's stored hashes from the database, those that it knows
+// already first: entries of one chain share most of their proofs. Stored hashes
+// never change, so what was read once stays true.
 type hashes struct {
 	ctx   context.Context
 	q     *db.Queries
 	fresh map[int64]tlog.Hash
 }
 
+// hashPage is how many hashes one statement reads.
+const hashPage = 64
+
 // ReadHashes gives the hashes at the stored indexes.
 func (h *hashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	if h.fresh == nil {
+		h.fresh = map[int64]tlog.Hash{}
+	}
+	var missing []int64
+	for _, index := range indexes {
+		if _, ok := h.fresh[index]; !ok {
+			missing = append(missing, index)
+		}
+	}
+	for page := range slices.Chunk(missing, hashPage) {
+		found, err := store.LogHashesAt(h.ctx, h.q, page)
+		if err != nil {
+			return nil, fmt.Errorf("audit log hashes: %w", err)
+		}
+		for _, index := range page {
+			raw, ok := found[index]
+			if !ok {
+				return nil, fmt.Errorf("audit log hash %d: %w", index, sql.ErrNoRows)
+			}
+			if len(raw) != tlog.HashSize {
+				return nil, fmt.Errorf("audit log hash %d has %d bytes", index, len(raw))
+			}
+			h.fresh[index] = tlog.Hash(raw)
+		}
+	}
 	out := make([]tlog.Hash, len(indexes))
 	for i, index := range indexes {
-		if fresh, ok := h.fresh[index]; ok {
-			out[i] = fresh
-			continue
-		}
-		raw, err := h.q.GetLogHash(h.ctx, index)
-		if err != nil {
-			return nil, fmt.Errorf("audit log hash %d: %w", index, err)
-		}
-		if len(raw) != tlog.HashSize {
-			return nil, fmt.Errorf("audit log hash %d has %d bytes", index, len(raw))
-		}
-		out[i] = tlog.Hash(raw)
+		out[i] = h.fresh[index]
 	}
 	return out, nil
 }

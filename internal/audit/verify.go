@@ -51,7 +51,7 @@ func (l *Log) Verify(ctx context.Context, progress func(done, of int64)) (Report
 	v := &verification{ctx: ctx, log: l, progress: progress}
 	err := l.DB.Snapshot(ctx, func(q *db.Queries) error {
 		v.q = q
-		for _, check := range []func() error{v.leaves, v.hashes, v.cases, v.accounts, v.strays} {
+		for _, check := range []func() error{v.leaves, v.hashes, v.cases, v.accounts, v.installation, v.strays} {
 			if err := check(); err != nil {
 				return err
 			}

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -35,6 +36,8 @@ type Job struct {
 	Realm   recovery.Realm
 	Attempt int // from 1
 	payload []byte
+	// finished says that Finish removed the row in a transaction of the handler's.
+	finished *atomic.Bool
 }
 
 // Read decodes the payload into v.
@@ -157,7 +160,8 @@ var errTaken = errors.New("another node has the job")
 // Finish removes the job in the caller's transaction, so that what it did
 // happens exactly once. When the lease was lost to another node the transaction
 // fails with an error of kind conflict and nothing is done: the handler hands it
-// on, and the job is left to its new holder.
+// on, and the job is left to its new holder. A handler that gives nil afterwards
+// says that the transaction was committed.
 func (q *Queue) Finish(ctx context.Context, tx *store.Tx, job Job) error {
 	rows, err := tx.FinishJob(ctx, db.FinishJobParams{Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt)})
 	if err != nil {
@@ -165,6 +169,9 @@ func (q *Queue) Finish(ctx context.Context, tx *store.Tx, job Job) error {
 	}
 	if rows == 0 {
 		return recovery.Conflict("error.job.taken").Because(errTaken)
+	}
+	if job.finished != nil {
+		job.finished.Store(true)
 	}
 	return nil
 }

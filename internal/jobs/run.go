@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/recovery"
@@ -82,8 +83,8 @@ func (q *Queue) claim(ctx context.Context, most int) ([]Job, error) {
 	var claimed []Job
 	now := q.Now()
 	var rows []db.ClaimJobsRow
-	err := q.DB.Write(ctx, func(tx *store.Tx) (err error) {
-		rows, err = tx.ClaimJobs(ctx, db.ClaimJobsParams{
+	err := q.DB.One(ctx, func(one *db.Queries) (err error) {
+		rows, err = one.ClaimJobs(ctx, db.ClaimJobsParams{
 			Lease: store.Millis(now.Add(lease)), Now: store.Millis(now), Most: int32(most),
 		})
 		return err
@@ -92,7 +93,7 @@ func (q *Queue) claim(ctx context.Context, most int) ([]Job, error) {
 		return nil, err
 	}
 	for _, row := range rows {
-		job := Job{Key: row.Key, ID: row.ID, Kind: row.Kind, Attempt: int(row.Attempt)}
+		job := Job{Key: row.Key, ID: row.ID, Kind: row.Kind, Attempt: int(row.Attempt), finished: new(atomic.Bool)}
 		realm, sealed, _ := bytes.Cut(row.Payload, []byte("\n"))
 		job.Realm = recovery.Realm(realm)
 		plain, openErr := q.Keys.Open(place(job.Realm, job.Key, job.ID), sealed)
@@ -110,9 +111,11 @@ func (q *Queue) claim(ctx context.Context, most int) ([]Job, error) {
 func (q *Queue) do(ctx context.Context, job Job) {
 	err := q.call(ctx, job)
 	if err == nil {
-		// A handler that finished the job in its own transaction left no row: removing nothing is fine.
-		err = q.DB.Write(ctx, func(tx *store.Tx) error {
-			_, err := tx.FinishJob(ctx, db.FinishJobParams{Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt)})
+		if job.finished.Load() {
+			return // in the handler's own transaction
+		}
+		err = q.DB.One(ctx, func(one *db.Queries) error {
+			_, err := one.FinishJob(ctx, db.FinishJobParams{Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt)})
 			return err
 		})
 		if err != nil {

@@ -149,9 +149,14 @@ const writeTries = 12
 // an error of kind unavailable. A failed commit is unknown: callers repeat with
 // the same idempotency key.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
+	return d.tried(ctx, func() error { return d.writeOnce(ctx, fn) })
+}
+
+// tried does it until it loses no race.
+func (d *DB) tried(ctx context.Context, do func() error) error {
 	var err error
 	for try := range writeTries {
-		if err = d.writeOnce(ctx, fn); err == nil || !lostRace(err) {
+		if err = do(); err == nil || !lostRace(err) {
 			break
 		}
 		if try > 1 {
