@@ -12,7 +12,7 @@ FUZZTIME ?= 10s
 # The most that one package's tests may take, with the race detector on.
 TESTTIME ?= 12m
 
-.PHONY: help demo build test lint generate check-generated fuzz bench
+.PHONY: help demo build test lint generate check-generated fuzz bench microbench
 
 help: ## list the targets
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ demo: ## run a demo on this machine, with nothing but Go
 	go run ./cmd/wanbi demo
 
 build: ## build bin/wanbi: one static binary, no cgo
-	CGO_ENABLED=0 go build -trimpath -o bin/wanbi ./cmd/wanbi
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/wanbi ./cmd/wanbi
 
 test: ## everything that a change must pass; installs what is missing when root
 	scripts/install-test-tools
@@ -46,5 +46,8 @@ check-generated: ## fail when committed generated code is stale
 fuzz: ## run each fuzz target for FUZZTIME (10s)
 	FUZZTIME=$(FUZZTIME) scripts/fuzz
 
-bench: ## run the Go benchmarks and name the machine
-	scripts/bench
+bench: ## measure whole recoveries on both engines (ARGS=… for wanbi bench); writes bench/results
+	scripts/bench $(ARGS)
+
+microbench: ## run the Go benchmarks and name the machine
+	scripts/microbench

@@ -1,0 +1,120 @@
+package bench
+
+import (
+	"math"
+	"net/smtp"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestQuantile(t *testing.T) {
+	hundred := make([]float64, 100)
+	for i := range hundred {
+		hundred[i] = float64(i + 1)
+	}
+	for _, c := range []struct {
+		name   string
+		values []float64
+		q      float64
+		want   float64
+	}{
+		{"of none", nil, 0.5, 0},
+		{"of one", []float64{7}, 0.99, 7},
+		{"the middle of two is the lower", []float64{1, 2}, 0.5, 1},
+		{"just past the middle", []float64{1, 2}, 0.51, 2},
+		{"95 of 100", hundred, 0.95, 95},
+		{"99 of 100", hundred, 0.99, 99},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := quantile(c.values, c.q); got != c.want {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAUC(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		a, b []float64
+		want float64
+	}{
+		{"always greater", []float64{3, 4}, []float64{1, 2}, 1},
+		{"always less", []float64{1, 2}, []float64{3, 4}, 0},
+		{"all equal", []float64{5, 5}, []float64{5, 5, 5}, 0.5},
+		{"interleaved", []float64{1, 4}, []float64{2, 3}, 0.5},
+		{"one tie", []float64{2}, []float64{1, 2}, 0.75},
+		{"nothing to compare", nil, []float64{1}, 0.5},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := auc(c.a, c.b); math.Abs(got-c.want) > 1e-12 {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestCodesAreFoundInTheText(t *testing.T) {
+	for _, c := range []struct{ name, message, want string }{
+		{"plain", "Subject: 123456\r\n\r\n654321 is your code\r\n", "654321"},
+		{"base64 over lines", "Content-Transfer-Encoding: base64\r\n\r\nNjU0MzIxIGlz\r\nIHlvdXIgY29kZQ==\r\n", "654321"},
+		{"quoted-printable", "Content-Transfer-Encoding: quoted-printable\r\n\r\ncode 6543=\r\n21 it is\r\n", "654321"},
+		{"a notice", "Subject: changed\r\n\r\nYour password was changed.\r\n", ""},
+		{"a longer number", "Subject: x\r\n\r\n1234567\r\n", ""},
+		{"no message", "nothing", ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := code([]byte(c.message)); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestTheSinkHandsACodeToWhoeverWaits(t *testing.T) {
+	s, err := startSink(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	codes := s.expect("a@example.cn")
+	for _, text := range []string{"no code here", "123456 is your code", "222222 comes too late"} {
+		letter := "Subject: x\r\n\r\n" + text + "\r\n"
+		if err := smtp.SendMail(s.addr, nil, "from@example.cn", []string{"a@example.cn"}, []byte(letter)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case got := <-codes:
+		if got != "123456" {
+			t.Errorf("got %q", got)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("no code came")
+	}
+	if len(codes) > 0 {
+		t.Error("a second code came")
+	}
+}
+
+func TestEachAccountHasANetworkOfItsOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for _, n := range []int{0, 1, 255, 256, 65535, 65536, 1<<20 - 1, 1 << 20} {
+		seen[network(n)] = true
+	}
+	if len(seen) != 8 {
+		t.Errorf("some share one: %v", seen)
+	}
+}
+
+func TestErrorsAreCountedApart(t *testing.T) {
+	var l Load
+	l.sum([]sample{{whole: 2 * time.Millisecond}, {err: errNoCode}, {err: errNoCode}})
+	if l.Recoveries != 1 || l.Errors != 2 || l.ErrorKinds[errNoCode.Error()] != 2 || l.Whole.P50 != 2 {
+		t.Errorf("got %+v", l)
+	}
+	if !slices.Contains(steps, "mail") || len(l.Steps) != len(steps) {
+		t.Errorf("steps: %v", l.Steps)
+	}
+}

@@ -1,0 +1,22 @@
+//go:build !linux
+
+package bench
+
+import (
+	"os"
+	"time"
+)
+
+// Where there is no /proc, CPU and memory are left out: every figure is 0.
+
+type processes struct{ postmaster int }
+
+type spent struct{ server, database, driver time.Duration }
+
+func (s spent) minus(spent) spent { return s }
+
+func (b *installation) usage(*process) spent { return spent{} }
+
+func resident(int) float64 { return 0 }
+
+func peak(*os.ProcessState) float64 { return 0 }
