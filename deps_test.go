@@ -128,13 +128,14 @@ var rooms = map[string]room{
 	"internal/host":    {floor: doors, says: "host systems: facts, secrets, sign-ins, tokens, portal sessions"},
 	"internal/inbound": {floor: doors, says: "signed verdicts, inbound SMS, delivery receipts"},
 
-	"internal/web":    {floor: roof, says: "pages", bans: face},
-	"internal/api":    {floor: roof, says: "JSON", bans: face},
-	"internal/phone":  {floor: roof, says: "telephone", bans: face},
-	"internal/ssf":    {floor: roof, says: "shared signals"},
-	"internal/stats":  {floor: roof, says: "figures"},
-	"internal/lab":    {floor: roof, says: "policy lab"},
-	"internal/config": {floor: roof, says: "settings", only: []string{"internal/server", "internal/demo", "internal/bench", "cmd/wanbi", "cmd/wanbi-verify"}},
+	"internal/web":     {floor: roof, says: "pages", bans: face},
+	"internal/api":     {floor: roof, says: "JSON", bans: face},
+	"internal/phone":   {floor: roof, says: "telephone", bans: face},
+	"internal/ssf":     {floor: roof, says: "shared signals"},
+	"internal/stats":   {floor: roof, says: "figures"},
+	"internal/lab":     {floor: roof, says: "policy lab"},
+	"internal/metrics": {floor: roof, says: "figures for operators, without a name in them"},
+	"internal/config":  {floor: roof, says: "settings", only: []string{"internal/server", "internal/demo", "internal/bench", "cmd/wanbi", "cmd/wanbi-verify"}},
 
 	"internal/server": {floor: house, says: "assembles the rooms into one process", only: []string{"internal/demo", "internal/bench", "cmd/wanbi"}},
 

@@ -23,6 +23,7 @@ type importCommand struct {
 	Format  string `help:"csv or jsonl; left out, by the file's ending." enum:"csv,jsonl," default:"" placeholder:"FORMAT"`
 	Rejects string `help:"Where bad records are listed; left out, FILE.rejects.jsonl." placeholder:"FILE" type:"path"`
 	DryRun  bool   `help:"Check every record, touch no database."`
+	Resume  bool   `help:"Go on where an import of the same file was cut off, as FILE.progress says."`
 }
 
 // Help is what --help says beside the flags.
@@ -33,12 +34,15 @@ CSV: UTF-8, the first line names the columns, in any order: id, locale (zh-CN or
 
 JSON Lines: one object on each line with the same names; more_phones and more_emails are lists.
 
+A run that is cut off leaves FILE.progress, and --resume goes on from there. Without it everything is read again, which takes longer and changes nothing else.
+
 Exit code 1: some records were rejected. 2: it could not go on; what was read before is in.
 
 Example:
 
     wanbi import --realm yichuangtong accounts.csv --dry-run
-    wanbi import --realm yichuangtong accounts.csv`
+    wanbi import --realm yichuangtong accounts.csv
+    wanbi import --realm yichuangtong accounts.csv --resume`
 }
 
 // importBatch is how many records one transaction takes.
@@ -49,7 +53,10 @@ func (c importCommand) Run(s std) error {
 	if err != nil {
 		return err
 	}
-	in, name := s.in, "import"
+	if c.Resume && (c.DryRun || c.File == "-") {
+		return errors.New("import: --resume is for a file that goes in")
+	}
+	in, name, progress := s.in, "import", &progressFile{}
 	if c.File != "-" {
 		file, err := os.Open(c.File)
 		if err != nil {
@@ -57,11 +64,16 @@ func (c importCommand) Run(s std) error {
 		}
 		defer file.Close()
 		in, name = file, c.File
+		if !c.DryRun {
+			if progress, err = progressOf(file, c.Realm, c.Resume); err != nil {
+				return fmt.Errorf("import: %w", err)
+			}
+		}
 	}
 	if c.Rejects == "" {
 		c.Rejects = name + ".rejects.jsonl"
 	}
-	run := &importing{std: s, began: time.Now(), progress: terminal(s.err), rejects: &rejectFile{path: c.Rejects}}
+	run := &importing{std: s, began: time.Now(), progress: terminal(s.err), reached: progress, rejects: &rejectFile{path: c.Rejects, keep: c.Resume}}
 	run.put = checkOnly
 	if !c.DryRun {
 		opened, err := c.open(s)
@@ -77,7 +89,10 @@ func (c importCommand) Run(s std) error {
 	if format == "jsonl" {
 		read = account.ReadJSONLines
 	}
-	err = errors.Join(run.all(read(in)), run.rejects.close())
+	if err = run.all(read(in)); err == nil {
+		err = progress.done()
+	}
+	err = errors.Join(err, run.rejects.close())
 	run.summary(c.DryRun)
 	switch {
 	case err != nil:
@@ -116,6 +131,7 @@ type importing struct {
 	std
 	put      func([]account.Record) ([]account.Imported, error)
 	rejects  *rejectFile
+	reached  *progressFile
 	began    time.Time
 	progress bool
 
@@ -126,11 +142,16 @@ type importing struct {
 
 // all reads to the end, or to the first failure that is not one record's.
 func (r *importing) all(lines iter.Seq2[account.Line, error]) error {
+	resumed, last := r.reached.was.Line, 0
 	for line, err := range lines {
 		if err != nil {
 			return errors.Join(r.flush(), err)
 		}
+		if line.Number <= resumed {
+			continue
+		}
 		r.read++
+		last = line.Number
 		if line.Err != nil {
 			if err := r.rejects.add(line.Number, line.Err); err != nil {
 				return err
@@ -139,7 +160,10 @@ func (r *importing) all(lines iter.Seq2[account.Line, error]) error {
 		}
 		r.lines, r.batch = append(r.lines, line.Number), append(r.batch, line.Record)
 		if len(r.batch) == importBatch {
-			if err := r.flush(); err != nil {
+			if err := errors.Join(r.flush(), r.rejects.flush()); err != nil {
+				return err
+			}
+			if err := r.reached.reached(last); err != nil {
 				return err
 			}
 		}
@@ -198,6 +222,7 @@ func (r *importing) summary(dry bool) {
 type rejectFile struct {
 	path  string
 	count int
+	keep  bool // go on after what an earlier run listed
 
 	file *os.File
 	out  *bufio.Writer
@@ -213,7 +238,11 @@ type reject struct {
 
 func (f *rejectFile) add(line int, e *recovery.Error) error {
 	if f.file == nil {
-		file, err := os.OpenFile(f.path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+		how := os.O_TRUNC
+		if f.keep {
+			how = os.O_APPEND
+		}
+		file, err := os.OpenFile(f.path, os.O_CREATE|how|os.O_WRONLY, 0o600)
 		if err != nil {
 			return fmt.Errorf("rejects: %w", err)
 		}
@@ -237,11 +266,22 @@ func (f *rejectFile) add(line int, e *recovery.Error) error {
 	return err
 }
 
+// flush hands what was listed to the system.
+func (f *rejectFile) flush() error {
+	if f.file == nil {
+		return nil
+	}
+	return f.out.Flush()
+}
+
 // close finishes the file. One that an earlier run left goes when nothing was
 // rejected now, so that it cannot be taken for this run's.
 func (f *rejectFile) close() error {
 	if f.file != nil {
 		return errors.Join(f.out.Flush(), f.file.Close())
+	}
+	if f.keep {
+		return nil
 	}
 	if err := os.Remove(f.path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err

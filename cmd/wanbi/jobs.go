@@ -14,7 +14,7 @@ type jobsCommand struct {
 
 // Help is what --help says beside the flags.
 func (jobsCommand) Help() string {
-	return `A message, a call to a host or another piece of work that failed for good, or for about sixteen hours, is a dead letter: it is not tried again, and stays listed here with the reason. What it would have said is not shown.
+	return `A message, a call to a host or another piece of work that failed for good, or for about half a day, is a dead letter: it is not tried again, and stays listed here with the reason. What it would have said is not shown.
 
 Exit code 1: there are dead letters.
 

@@ -14,8 +14,9 @@ import (
 )
 
 type keysCommands struct {
-	Init keysInitCommand `cmd:"" help:"Make a key file. One that is there is never replaced."`
-	Show keysShowCommand `cmd:"" help:"Print the public parts of a key file."`
+	Init   keysInitCommand   `cmd:"" help:"Make a key file. One that is there is never replaced."`
+	Show   keysShowCommand   `cmd:"" help:"Print the public parts of a key file."`
+	Rotate keysRotateCommand `cmd:"" help:"Have new keys used from the next start on; the older ones stay to read with."`
 }
 
 type keysInitCommand struct {

@@ -27,11 +27,15 @@ type commands struct {
 	Migrate migrateCommand `cmd:"" help:"Bring the database schema up to date."`
 	Import  importCommand  `cmd:"" help:"Bring accounts in from CSV or JSON Lines."`
 	Export  exportCommand  `cmd:"" help:"Write a realm's accounts as JSON Lines."`
+	Doctor  doctorCommand  `cmd:"" help:"Look at everything that a server needs, and say what to do."`
+	Backup  backupCommand  `cmd:"" help:"Copy the database while the server serves."`
+	Restore restoreCommand `cmd:"" help:"Put a backup back, and accept what that loses."`
 	Policy  policyCommands `cmd:"" help:"Check and explain policy files."`
 	Keys    keysCommands   `cmd:"" help:"Make the installation's keys and show their public parts."`
 	APIKey  apiKeyCommands `cmd:"" name:"api-key" help:"Keys that host systems call the API with."`
 	Audit   auditCommands  `cmd:"" help:"Verify the audit log; make and verify receipts."`
 	Jobs    jobsCommand    `cmd:"" help:"List messages and calls that were given up (dead letters)."`
+	Bench   benchCommands  `cmd:"" help:"Measure this machine: whole recoveries, from the first request to the new password."`
 	Version versionFlag    `help:"Print the version and stop." short:"v"`
 }
 

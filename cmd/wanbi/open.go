@@ -113,3 +113,6 @@ func loadPolicy(file string) (*policy.Policy, error) {
 	}
 	return p, err
 }
+
+// sqlitePath gives the file of a SQLite database.
+func sqlitePath(dsn string) (string, bool) { return strings.CutPrefix(dsn, "sqlite:") }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/wanbi/wanbi/internal/config"
+	"github.com/wanbi/wanbi/internal/metrics"
 	"github.com/wanbi/wanbi/internal/store"
 )
 
@@ -42,10 +44,16 @@ Example:
     wanbi serve --config /etc/wanbi/wanbi.yaml --migrate`
 }
 
-func (c serveCommand) Run(s std) error {
+func (c serveCommand) Run(s std) error { return c.run(s, config.Hash{}) }
+
+// run serves as the settings say, but for the cost of hashes where one is given.
+func (c serveCommand) run(s std, hash config.Hash) error {
 	read, err := c.load(s)
 	if err != nil {
 		return err
+	}
+	if hash != (config.Hash{}) {
+		read.Hash = hash
 	}
 	log := logger(read, s)
 	sender, closeSender, err := read.Sender(time.Now, log)
@@ -53,7 +61,8 @@ func (c serveCommand) Run(s std) error {
 		return err
 	}
 	defer closeSender()
-	opened, err := assemble(s, read, log, sender, c.Migrate)
+	figures := metrics.New(time.Now, log)
+	opened, err := assemble(s, read, log, figures.Sender(sender), c.Migrate)
 	if err != nil {
 		return err
 	}
@@ -65,9 +74,33 @@ func (c serveCommand) Run(s std) error {
 		return errors.Join(fmt.Errorf("cannot listen on %s: %w", read.Listen, err), opened.Close())
 	}
 	log.Info("wanbi serves", "listen", listener.Addr().String(), "origin", read.Origin, "realms", opened.Realms.IDs(), "version", version())
-	err = serve(s.ctx, listener, opened.Handler(), opened.Run, log)
+	shown, err := showFigures(s.ctx, read.Metrics, figures, opened.DB, log)
+	if err != nil {
+		return errors.Join(err, listener.Close(), opened.Close())
+	}
+	defer shown()
+	err = serve(s.ctx, listener, figures.Handler(opened.Handler()), opened.Run, log)
 	log.Info("wanbi stopped")
 	return errors.Join(err, opened.Close())
+}
+
+// showFigures serves the figures at an address of their own until the returned
+// func is called; nothing where no address is configured.
+func showFigures(ctx context.Context, address string, figures *metrics.Metrics, d *store.DB, log *slog.Logger) (func(), error) {
+	if address == "" {
+		return func() {}, nil
+	}
+	if err := figures.Watch(ctx, d); err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen for metrics on %s: %w", address, err)
+	}
+	h := &http.Server{Handler: figures.Serve(), ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout}
+	go func() { _ = h.Serve(listener) }() // it ends when it is closed
+	log.Info("metrics are served", "listen", listener.Addr().String())
+	return func() { _ = h.Close() }, nil
 }
 
 // serve answers on the listener and works beside it until ctx ends, then finishes

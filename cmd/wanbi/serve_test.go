@@ -19,16 +19,23 @@ import (
 // edit changes the database behind the program's back.
 func edit(t *testing.T, i installation, statement string) {
 	t.Helper()
-	d, err := sql.Open("sqlite", filepath.Join(i.folder, "wanbi.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := sqliteOf(t, i)
 	if _, err := d.Exec(statement); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// sqliteOf opens the database beside the program.
+func sqliteOf(t *testing.T, i installation) *sql.DB {
+	t.Helper()
+	d, err := sql.Open("sqlite", filepath.Join(i.folder, "wanbi.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
 }
 
 // running is a command that goes on until it is told to stop.

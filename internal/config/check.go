@@ -103,6 +103,7 @@ func (r *reading) check() {
 		r.positive("smtp.connections", c.SMTP.Connections)
 	}
 	r.sms()
+	r.metrics()
 	c.proxies = r.networks("trusted-proxies", c.TrustedProxies)
 	c.private = r.networks("allow-private", c.AllowPrivate)
 	r.word("log.level", c.Log.Level, "debug", "info", "warn", "error")
@@ -148,6 +149,21 @@ func (r *reading) origin() {
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
 		r.at("origin", "write https: links carry tokens, and http is for loopback only")
+	}
+}
+
+// metrics holds the figures' address to one that the internet cannot reach.
+func (r *reading) metrics() {
+	if r.config.Metrics == "" {
+		return
+	}
+	host, port, err := net.SplitHostPort(r.config.Metrics)
+	addr, addrErr := netip.ParseAddr(host)
+	switch {
+	case err != nil || port == "":
+		r.at("metrics", "write host:port, such as 127.0.0.1:9090")
+	case host != "localhost" && (addrErr != nil || !addr.IsLoopback() && !addr.IsPrivate()):
+		r.at("metrics", "write a loopback or private address of this machine: the figures are not for everybody")
 	}
 }
 

@@ -46,6 +46,9 @@ type Config struct {
 	// AllowPrivate are networks that events and directories may be called in
 	// although they are not public (T19).
 	AllowPrivate []string `yaml:"allow-private"`
+	// Metrics is host:port where Prometheus reads figures, on a loopback or private
+	// address of this machine; left out: nowhere.
+	Metrics string `yaml:"metrics"`
 	// Log says how much is logged and how.
 	Log Log `yaml:"log"`
 	// Hash is the cost of Argon2id; left out: 19 MiB, two passes, one thread (OWASP).

@@ -105,7 +105,12 @@ func sends(p *policy.Policy, kind recovery.ContactKind) string {
 // Sender gives what delivers messages; closeAll is to be called after the last of
 // them. Messages to contacts that are Unreachable are refused.
 func (c *Config) Sender(now func() time.Time, log *slog.Logger) (sender notify.Sender, closeAll func(), err error) {
-	router := notify.Router{}
+	return c.Senders(now, log)
+}
+
+// Senders is Sender, by the kind of contact.
+func (c *Config) Senders(now func() time.Time, log *slog.Logger) (router notify.Router, closeAll func(), err error) {
+	router = notify.Router{}
 	closeAll = func() {}
 	if c.SMTP != nil {
 		mail, err := notify.NewSMTP(notify.SMTPConfig{

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func (i installation) settings(old, new string) {
+	i.t.Helper()
+	text, err := os.ReadFile(i.config)
+	if err != nil || !strings.Contains(string(text), old) {
+		i.t.Fatalf("settings without %q, %v", old, err)
+	}
+	if err := os.WriteFile(i.config, []byte(strings.Replace(string(text), old, new, 1)), 0o600); err != nil {
+		i.t.Fatal(err)
+	}
+}
+
+func (i installation) doctor(args ...string) told {
+	i.t.Helper()
+	return wanbi(i.t, append([]string{"doctor", "--config", i.config}, args...)...)
+}
+
+func TestTheDoctorFindsNothingWhereNothingIsWrong(t *testing.T) {
+	i := recorded(t)
+	got := i.doctor("--offline").want(t, exitOK, "nothing failed")
+	for _, line := range []string{
+		"settings .* loads", "keys .* every part, for the log id.example.cn/wanbi", "database .*sqlite 3.* is up to date",
+		"clock .*agrees", "checkpoint .*agrees with the record of 3 entries", "jobs ", "dead .*no dead letters", "policy .*hardened-yichuangtong: loads, no weakness",
+	} {
+		if !regexp.MustCompile(`(?m)^ok +` + line).MatchString(got.out) {
+			t.Errorf("no line %q in\n%s", line, got.out)
+		}
+	}
+	if strings.Contains(got.out, "mail") || strings.Contains(got.out, "texts") {
+		t.Errorf("it asked others all the same:\n%s", got.out)
+	}
+}
+
+func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
+	for name, c := range map[string]struct {
+		code int
+		harm func(t *testing.T, i installation)
+		want string
+	}{
+		"settings": {exitFound, func(_ *testing.T, i installation) { i.settings("listen:", "lisen:") }, `fail  settings`},
+		"keys that others can read": {exitFound, func(t *testing.T, i installation) {
+			if err := os.Chmod(i.keys, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, "chmod 600"},
+		"keys of another installation": {exitFound, func(t *testing.T, i installation) {
+			if err := os.Remove(i.keys); err != nil {
+				t.Fatal(err)
+			}
+			wanbi(t, "keys", "init", i.keys, "--origin", "id.example.cn/wanbi").want(t, exitOK)
+		}, "fail  checkpoint"},
+		"no database": {exitFound, func(t *testing.T, i installation) {
+			if err := os.Rename(filepath.Join(i.folder, "wanbi.db"), filepath.Join(i.folder, "elsewhere.db")); err != nil {
+				t.Fatal(err)
+			}
+		}, "run `wanbi migrate` for a new one"},
+		"an old schema": {exitFound, func(t *testing.T, i installation) {
+			edit(t, i, "DELETE FROM goose_db_version WHERE version_id > 0")
+		}, "older than this program"},
+		"a record from the future": {exitFound, func(t *testing.T, i installation) {
+			edit(t, i, "UPDATE log_head SET high_water = 4102444800000")
+		}, "set the clock"},
+		"a database that was put back": {exitFound, func(t *testing.T, i installation) {
+			edit(t, i, "DELETE FROM log_leaves; DELETE FROM log_hashes; UPDATE log_head SET size = 0, checkpoint = ''")
+		}, "fail  checkpoint  the database is older"},
+		"no checkpoint": {exitOK, func(t *testing.T, i installation) {
+			if err := os.Remove(filepath.Join(i.folder, "checkpoint")); err != nil {
+				t.Fatal(err)
+			}
+		}, "warn  checkpoint"},
+		"a dead letter": {exitOK, func(t *testing.T, i installation) {
+			edit(t, i, "INSERT INTO jobs VALUES ('k', 'j', 'message.deliver', 1, 'x', 16, 0, 5, 'error.x')")
+		}, "warn  dead        1 dead letters"},
+		"work that nobody does": {exitOK, func(t *testing.T, i installation) {
+			edit(t, i, "INSERT INTO jobs VALUES ('k', 'j', 'message.deliver', 1, 'x', 0, 0, 0, '')")
+		}, "is the server running"},
+		"a policy that is not there": {exitFound, func(_ *testing.T, i installation) {
+			i.settings("shipped:hardened/yichuangtong", "shipped:nowhere")
+		}, "fail  policy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := recorded(t)
+			c.harm(t, i)
+			i.doctor("--offline").want(t, c.code, c.want)
+		})
+	}
+}
+
+func TestTheDoctorTriesMailAndTextsAndSendsNothing(t *testing.T) {
+	i := install(t)
+	i.settings("127.0.0.1:25", "127.0.0.1:1")
+	var asked []string
+	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.RawQuery)
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer gateway.Close()
+	i.settings("http://127.0.0.1:13013", gateway.URL)
+	got := i.doctor().want(t, exitFound, "fail  mail        smtp connect", "ok    texts")
+	if strings.Contains(got.out, "only-a-test") || len(asked) != 1 || asked[0] != "GET " {
+		t.Errorf("the gateway was asked %q", asked)
+	}
+	gateway.Close()
+	i.doctor().want(t, exitFound, "fail  texts       kannel: ")
+}
