@@ -37,6 +37,10 @@ func (v *visit) showWays() error {
 	if view.Step != claimant.StepProve {
 		return v.toCase()
 	}
+	return v.waysOf(view)
+}
+
+func (v *visit) waysOf(view claimant.CaseView) error {
 	c := newCasePage(v, view)
 	c.step = claimant.StepWays
 	c.here, c.heading = v.path("/case/ways"), v.t("page.ways.heading")
@@ -77,7 +81,7 @@ func (v *visit) again(err error) error {
 	if view.Challenge != nil && e.Args["digits"] == nil {
 		e.With("digits", view.Challenge.Digits)
 	}
-	return v.caseAt(status(e.Kind), view, v.problem(e))
+	return v.caseAt(e.Kind.HTTPStatus(), view, v.problem(e))
 }
 
 // act runs one POST on the case of this browser and leads back to it.
@@ -146,6 +150,10 @@ func (v *visit) showCancel() error {
 	if view.State.Closed() || view.State == recovery.StateApplying {
 		return v.toCase()
 	}
+	return v.cancelOf(view)
+}
+
+func (v *visit) cancelOf(view claimant.CaseView) error {
 	c := newCasePage(v, view)
 	c.here, c.heading = v.path("/case/cancel"), v.t("page.cancel.heading")
 	return v.show(http.StatusOK, cancelPage(c))

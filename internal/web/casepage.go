@@ -259,6 +259,15 @@ func (c *casePage) taskText(key string) string {
 	return c.t(key)
 }
 
+// todo says who does what is left: the host is still being told to end sessions,
+// the rest is for the person.
+func todo(key string) string {
+	if key == "task.sessions-ended" {
+		return "task.status.under-way"
+	}
+	return "task.status.todo"
+}
+
 // identifierLabel names the kind of an identifier: 手机号, Phone number.
 func (c *casePage) identifierLabel(kind recovery.IdentifierKind) string {
 	return c.t("identifier." + string(kind) + ".label")

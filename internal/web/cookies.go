@@ -13,6 +13,7 @@ import (
 // Cookie names, without the __Host- prefix that binds them to this host alone.
 const (
 	cookieLanguage = "wanbi-lang"
+	cookieText     = "wanbi-text"   // textLarger, or anything for the usual size
 	cookieLink     = "wanbi-link"   // the token of an e-mailed proof, between its GET and its POST
 	cookieNotice   = "wanbi-notice" // the token of a notice's link, likewise
 )

@@ -201,7 +201,7 @@ func ofCase(view claimant.CaseView) func(*visit) error {
 }
 
 func wrong(view claimant.CaseView, e *recovery.Error) func(*visit) error {
-	return func(v *visit) error { return v.caseAt(status(e.Kind), view, v.problem(e)) }
+	return func(v *visit) error { return v.caseAt(e.Kind.HTTPStatus(), view, v.problem(e)) }
 }
 
 func failing(e *recovery.Error) func(*visit) error {

@@ -12,6 +12,7 @@ import (
 // page is what every page knows: its language, realm, heading and address.
 type page struct {
 	locale  string
+	larger  bool
 	realm   recovery.Realm
 	policy  *policy.Policy // nil outside realms
 	now     time.Time
@@ -69,6 +70,14 @@ func (p *page) title() string {
 }
 
 func (p *page) path(rest string) string { return "/" + string(p.realm) + rest }
+
+// otherText is the size of text that the page does not have.
+func (p *page) otherText() string {
+	if p.larger {
+		return textUsual
+	}
+	return textLarger
+}
 
 // home is where the mark leads.
 func (p *page) home() string {

@@ -430,7 +430,7 @@ func TestNoTextOfPagesIsUnused(t *testing.T) {
 	}
 	// Keys that are put together: page.<step>.heading and .lead, by kind, intent or channel.
 	joined := regexp.MustCompile(`^page\.(ways|choose|wait|secret|account|unlock|person|applying|done|stopped|expired|denied)\.heading$` +
-		`|^page\.(stopped|expired|denied)\.lead$|^page\.error\.[a-z-]+\.heading$|^page\.done\.(heading|lead)\.[a-z-]+$|^action\.send\.`)
+		`|^page\.(stopped|expired|denied)\.lead$|^page\.error\.[a-z-]+\.heading$|^page\.done\.(heading|lead)\.[a-z-]+$|^action\.send\.|^layout\.text\.`)
 	seen := 0
 	for _, key := range i18n.Keys() {
 		if !regexp.MustCompile(`^(page|action|layout|way)\.`).MatchString(key) || joined.MatchString(key) {

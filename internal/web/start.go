@@ -104,7 +104,7 @@ func (v *visit) openCase() error {
 		v.note(e)
 		problem := v.problem(e)
 		problem.field = "identifier"
-		return v.find(status(e.Kind), intent, form["identifier"], problem)
+		return v.find(e.Kind.HTTPStatus(), intent, form["identifier"], problem)
 	}
 	v.enterCase(opened.Credentials)
 	v.seeOther(v.path("/case"))

@@ -31,6 +31,7 @@ type visit struct {
 	r      *http.Request
 	now    time.Time
 	locale string
+	larger bool           // the person asked for larger text
 	realm  recovery.Realm // empty outside realms
 	policy *policy.Policy // nil outside realms
 	key    string         // the Idempotency-Key of a POST, by fields
@@ -51,13 +52,24 @@ func (v *visit) pickLocale(fallback string) string {
 	return i18n.Chinese
 }
 
-// switchLanguage remembers ?lang= and shows the same page again without it.
-func (v *visit) switchLanguage() bool {
-	if v.r.Method != http.MethodGet || !v.r.URL.Query().Has("lang") {
+// The sizes of text, as ?text= and its cookie have them.
+const (
+	textLarger = "larger"
+	textUsual  = "usual"
+)
+
+// switchDisplay remembers ?lang= and ?text= and shows the same page again
+// without them.
+func (v *visit) switchDisplay() bool {
+	asked := v.r.URL.Query()
+	if v.r.Method != http.MethodGet || !asked.Has("lang") && !asked.Has("text") {
 		return false
 	}
-	if chosen := v.r.URL.Query().Get("lang"); slices.Contains(i18n.Locales, chosen) {
+	if chosen := asked.Get("lang"); slices.Contains(i18n.Locales, chosen) {
 		v.setCookie(cookieLanguage, chosen, 365*24*time.Hour)
+	}
+	if chosen := asked.Get("text"); chosen == textLarger || chosen == textUsual {
+		v.setCookie(cookieText, chosen, 365*24*time.Hour)
 	}
 	v.seeOther(v.same())
 	return true
@@ -154,7 +166,7 @@ func fillingKey(nonce, path string, typed []string) string {
 // page starts a page of this visit. Here is the address that shows it again.
 func (v *visit) page(here, heading string) *page {
 	return &page{
-		locale: v.locale, realm: v.realm, policy: v.policy, now: v.now, here: here, heading: heading, nonce: rand.Text(),
+		locale: v.locale, larger: v.larger, realm: v.realm, policy: v.policy, now: v.now, here: here, heading: heading, nonce: rand.Text(),
 	}
 }
 
@@ -187,7 +199,7 @@ func (v *visit) fail(e *recovery.Error) {
 		problem.retryAt = v.now.Add(e.RetryAfter)
 	}
 	inCase := v.policy != nil && v.cookie(cookieCase(v.realm)) != "" && e.Kind != recovery.KindUnknown
-	if err := v.show(status(e.Kind), errorPage(p, problem, inCase)); err != nil {
+	if err := v.show(e.Kind.HTTPStatus(), errorPage(p, problem, inCase)); err != nil {
 		v.note(recovery.AsError(err))
 		v.w.WriteHeader(http.StatusInternalServerError)
 	}
@@ -195,35 +207,12 @@ func (v *visit) fail(e *recovery.Error) {
 
 // note logs what is ours and sets the header of what can be tried again.
 func (v *visit) note(e *recovery.Error) {
-	if status(e.Kind) >= http.StatusInternalServerError {
+	if e.Kind.HTTPStatus() >= http.StatusInternalServerError {
 		v.Log.ErrorContext(v.r.Context(), "a page failed", "path", v.r.Pattern, "realm", v.realm, "key", e.Key, "err", e)
 	}
 	if e.RetryAfter > 0 {
 		v.w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
 	}
-}
-
-// status is the one HTTP status of a kind.
-func status(kind recovery.Kind) int {
-	switch kind {
-	case recovery.KindBadInput, recovery.KindNotProven:
-		return http.StatusUnprocessableEntity
-	case recovery.KindWithheld, recovery.KindForbidden:
-		return http.StatusForbidden
-	case recovery.KindUnknown:
-		return http.StatusUnauthorized
-	case recovery.KindNotFound:
-		return http.StatusNotFound
-	case recovery.KindConflict:
-		return http.StatusConflict
-	case recovery.KindGone:
-		return http.StatusGone
-	case recovery.KindLimited:
-		return http.StatusTooManyRequests
-	case recovery.KindUnavailable:
-		return http.StatusServiceUnavailable
-	}
-	return http.StatusInternalServerError
 }
 
 // problem is an error as a page shows it.

@@ -53,16 +53,20 @@ type site struct {
 	Config
 }
 
-// New gives the pages as one handler for the root of a host. Realm slugs are
-// the first segment of a path, so no realm may be called assets.
-func New(cfg Config) http.Handler {
+func newSite(cfg Config) *site {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	if cfg.Network == nil {
 		cfg.Network = peer
 	}
-	s := &site{Config: cfg}
+	return &site{Config: cfg}
+}
+
+// New gives the pages as one handler for the root of a host. Realm slugs are
+// the first segment of a path, so no realm may be called assets.
+func New(cfg Config) http.Handler {
+	s := newSite(cfg)
 
 	inner := http.NewServeMux()
 	for pattern, handle := range map[string]func(*visit) error{
@@ -176,7 +180,8 @@ func (s *site) anywhere(handle func(*visit) error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v := &visit{site: s, w: w, r: r, now: s.Now()}
 		v.locale = v.pickLocale(i18n.Chinese)
-		if v.switchLanguage() {
+		v.larger = v.cookie(cookieText) == textLarger
+		if v.switchDisplay() {
 			return
 		}
 		if err := handle(v); err != nil {

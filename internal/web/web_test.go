@@ -381,7 +381,7 @@ func TestAccentsAreLegible(t *testing.T) {
 		sheet := string(accentSheet(accent))
 		parts := strings.Split(sheet, "--accent:")
 		day, ok1 := parseColour(parts[1][:7])
-		dark, ok2 := parseColour(parts[2][:7])
+		dark, ok2 := parseColour(parts[3][:7])
 		if !ok1 || !ok2 {
 			t.Fatalf("%q gives %s", accent, sheet)
 		}
@@ -403,16 +403,42 @@ func TestAccentsAreLegible(t *testing.T) {
 		if c := dark.contrast(night); c < 7 {
 			t.Errorf("%q by night: %.2f", accent, c)
 		}
+		for part, ground := range map[int]colour{2: paper, 4: night} { // larger text
+			if c, ok := parseColour(parts[part][:7]); !ok || c.contrast(ground) < 7 {
+				t.Errorf("%q for larger text: %.2f", accent, c.contrast(ground))
+			}
+		}
 	}
 	if got := white.contrast(black); got != 21 {
 		t.Errorf("white on black is %v, want 21", got)
 	}
 }
 
+// Larger text has 7:1 also where the usual size makes do with 4.5:1 (WCAG 1.4.6).
+func TestLargerTextHasMoreContrast(t *testing.T) {
+	sheet := string(assets["app.css"].data)
+	blocks := strings.Split(sheet, ":root.larger {")
+	if len(blocks) != 3 {
+		t.Fatalf("%d blocks for larger text, want one by day and one by night", len(blocks)-1)
+	}
+	for i, ground := range []colour{paper, night} {
+		for _, name := range []string{"--quiet: ", "--edge: "} {
+			_, after, found := strings.Cut(blocks[i+1], name)
+			c, ok := parseColour(after[:7])
+			if !found || !ok {
+				t.Fatalf("no %s in block %d", name, i+1)
+			}
+			if got := c.contrast(ground); got < 7 {
+				t.Errorf("%s%s on %s is %.2f", name, c, ground, got)
+			}
+		}
+	}
+}
+
 // The grounds in Go are the ones in the sheet, and its other colours read on them.
 func TestColoursOfTheSheet(t *testing.T) {
 	sheet := string(assets["app.css"].data)
-	day, dark, _ := strings.Cut(sheet, "@media (prefers-color-scheme: dark)")
+	day, dark, _ := strings.Cut(sheet, "@media screen and (prefers-color-scheme: dark)")
 	for name, part := range map[string]struct {
 		text   string
 		ground colour

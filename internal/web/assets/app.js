@@ -47,16 +47,35 @@ for (const button of document.querySelectorAll("[data-wait]")) {
   tick();
 }
 
-// Nobody means to press twice.
+// Without a network, say so and keep the page with everything typed on it.
+const offline = document.querySelector("[data-offline]");
+const sayOffline = () => { offline.textContent = navigator.onLine ? "" : offline.dataset.offline; };
+addEventListener("online", sayOffline);
+addEventListener("offline", sayOffline);
+sayOffline();
+
+// Nobody means to press twice. When no answer came for a while, somebody does:
+// the nonce in the form makes that the same request.
 for (const form of document.forms) {
   form.addEventListener("submit", (event) => {
+    if (!navigator.onLine) {
+      event.preventDefault();
+      sayOffline();
+      offline.scrollIntoView({ block: "center" });
+      return;
+    }
     if (form.dataset.sent) event.preventDefault();
     form.dataset.sent = "yes";
+    setTimeout(() => { delete form.dataset.sent; }, 8000);
   });
   addEventListener("pageshow", () => { delete form.dataset.sent; });
 }
 
 // Look again while the host is being told.
 for (const waiting of document.querySelectorAll("[data-reload]")) {
-  setTimeout(() => location.reload(), Number(waiting.dataset.reload));
+  const look = () => {
+    if (navigator.onLine) location.reload();
+    else addEventListener("online", look, { once: true });
+  };
+  setTimeout(look, Number(waiting.dataset.reload));
 }
