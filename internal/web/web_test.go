@@ -381,8 +381,10 @@ func TestAccentsAreLegible(t *testing.T) {
 		sheet := string(accentSheet(accent))
 		parts := strings.Split(sheet, "--accent:")
 		day, ok1 := parseColour(parts[1][:7])
+		largerDay, ok3 := parseColour(parts[2][:7])
 		dark, ok2 := parseColour(parts[3][:7])
-		if !ok1 || !ok2 {
+		largerDark, ok4 := parseColour(parts[4][:7])
+		if !ok1 || !ok2 || !ok3 || !ok4 {
 			t.Fatalf("%q gives %s", accent, sheet)
 		}
 		if c := day.contrast(paper); c < 4.5 {
@@ -399,6 +401,9 @@ func TestAccentsAreLegible(t *testing.T) {
 			if c := pair[0].contrast(tint); c < 4.5 {
 				t.Errorf("%q on its own tint on %s: %.2f", accent, name, c)
 			}
+		}
+		if a, b := largerDay.contrast(paper), largerDark.contrast(night); a < 7 || b < 7 {
+			t.Errorf("%q in larger text: %.2f and %.2f, want 7", accent, a, b)
 		}
 		if c := dark.contrast(night); c < 7 {
 			t.Errorf("%q by night: %.2f", accent, c)
@@ -432,6 +437,27 @@ func TestLargerTextHasMoreContrast(t *testing.T) {
 				t.Errorf("%s%s on %s is %.2f", name, c, ground, got)
 			}
 		}
+	}
+}
+
+// Larger text is a cookie and a link on every page; the steps stay the same.
+func TestLargerText(t *testing.T) {
+	r := get(t, testConfig(), "/tong/help?text=larger")
+	c := cookieOf(r, "__Host-wanbi-text")
+	if r.StatusCode != 303 || r.Header.Get("Location") != "/tong/help" || c == nil || c.Value != textLarger || !c.HttpOnly || !c.Secure {
+		t.Fatalf("%d %v", r.StatusCode, c)
+	}
+	for cookie, want := range map[string]bool{textLarger: true, textUsual: false, "": false, "huge": false} {
+		text := body(t, get(t, testConfig(), "/tong/help", "Cookie", "__Host-wanbi-text="+cookie))
+		if got := strings.Contains(text, `class="larger"`); got != want {
+			t.Errorf("%q: larger is %v", cookie, got)
+		}
+		if got := strings.Contains(text, `href="/tong/help?text=usual"`); got != want {
+			t.Errorf("%q: the way back is there: %v", cookie, got)
+		}
+	}
+	if r := get(t, testConfig(), "/tong/help?text=huge"); cookieOf(r, "__Host-wanbi-text") != nil {
+		t.Error("a size that is none is remembered")
 	}
 }
 
