@@ -2,7 +2,6 @@ package account
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"time"
 
@@ -158,20 +157,7 @@ func (e *Edit) bring(ctx context.Context, c clean, existed bool) error {
 		return e.syncLocks(ctx, c.locks)
 	}
 	if c.Locked != "" {
-		return e.lockOnce(ctx, recovery.LockReason(c.Locked), "import")
-	}
-	return nil
-}
-
-// lockOnce locks unless the reason holds already, so that a record that says so
-// again tells nobody again.
-func (e *Edit) lockOnce(ctx context.Context, reason recovery.LockReason, by string) error {
-	locks, err := e.s.Locks(ctx, e.Tx.Queries, e.ID)
-	if err != nil {
-		return err
-	}
-	if !slices.ContainsFunc(locks, func(l recovery.Lock) bool { return l.Reason == reason }) {
-		e.Lock(ctx, reason, "", by)
+		e.Lock(ctx, recovery.LockReason(c.Locked), "", "import")
 	}
 	return nil
 }

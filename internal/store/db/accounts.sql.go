@@ -777,43 +777,6 @@ func (q *Queries) ListLocks(ctx context.Context, accountID string) ([]AccountLoc
 	return items, nil
 }
 
-const listSignIns = `-- name: ListSignIns :many
-SELECT account_id, id, at, data FROM sign_ins WHERE account_id = $1 ORDER BY at DESC LIMIT $2
-`
-
-type ListSignInsParams struct {
-	AccountID string
-	Limit     int32
-}
-
-func (q *Queries) ListSignIns(ctx context.Context, arg ListSignInsParams) ([]SignIn, error) {
-	rows, err := q.query(ctx, q.listSignInsStmt, listSignIns, arg.AccountID, arg.Limit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []SignIn
-	for rows.Next() {
-		var i SignIn
-		if err := rows.Scan(
-			&i.AccountID,
-			&i.ID,
-			&i.At,
-			&i.Data,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const purgeContacts = `-- name: PurgeContacts :execrows
 DELETE FROM account_contacts WHERE removed_at > 0 AND removed_at <= $1
 `

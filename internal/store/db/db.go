@@ -192,9 +192,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertLeafStmt, err = db.PrepareContext(ctx, insertLeaf); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertLeaf: %w", err)
 	}
-	if q.insertLogHashStmt, err = db.PrepareContext(ctx, insertLogHash); err != nil {
-		return nil, fmt.Errorf("error preparing query InsertLogHash: %w", err)
-	}
 	if q.insertReplyStmt, err = db.PrepareContext(ctx, insertReply); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertReply: %w", err)
 	}
@@ -231,9 +228,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listLocksStmt, err = db.PrepareContext(ctx, listLocks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLocks: %w", err)
 	}
-	if q.listSignInsStmt, err = db.PrepareContext(ctx, listSignIns); err != nil {
-		return nil, fmt.Errorf("error preparing query ListSignIns: %w", err)
-	}
 	if q.liveChallengesStmt, err = db.PrepareContext(ctx, liveChallenges); err != nil {
 		return nil, fmt.Errorf("error preparing query LiveChallenges: %w", err)
 	}
@@ -242,9 +236,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.logHashesStmt, err = db.PrepareContext(ctx, logHashes); err != nil {
 		return nil, fmt.Errorf("error preparing query LogHashes: %w", err)
-	}
-	if q.nextJobDueStmt, err = db.PrepareContext(ctx, nextJobDue); err != nil {
-		return nil, fmt.Errorf("error preparing query NextJobDue: %w", err)
 	}
 	if q.pingStmt, err = db.PrepareContext(ctx, ping); err != nil {
 		return nil, fmt.Errorf("error preparing query Ping: %w", err)
@@ -281,9 +272,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.revokeDevicesStmt, err = db.PrepareContext(ctx, revokeDevices); err != nil {
 		return nil, fmt.Errorf("error preparing query RevokeDevices: %w", err)
-	}
-	if q.setLeafStmt, err = db.PrepareContext(ctx, setLeaf); err != nil {
-		return nil, fmt.Errorf("error preparing query SetLeaf: %w", err)
 	}
 	if q.startChallengeStmt, err = db.PrepareContext(ctx, startChallenge); err != nil {
 		return nil, fmt.Errorf("error preparing query StartChallenge: %w", err)
@@ -609,11 +597,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertLeafStmt: %w", cerr)
 		}
 	}
-	if q.insertLogHashStmt != nil {
-		if cerr := q.insertLogHashStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing insertLogHashStmt: %w", cerr)
-		}
-	}
 	if q.insertReplyStmt != nil {
 		if cerr := q.insertReplyStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertReplyStmt: %w", cerr)
@@ -674,11 +657,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listLocksStmt: %w", cerr)
 		}
 	}
-	if q.listSignInsStmt != nil {
-		if cerr := q.listSignInsStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listSignInsStmt: %w", cerr)
-		}
-	}
 	if q.liveChallengesStmt != nil {
 		if cerr := q.liveChallengesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing liveChallengesStmt: %w", cerr)
@@ -692,11 +670,6 @@ func (q *Queries) Close() error {
 	if q.logHashesStmt != nil {
 		if cerr := q.logHashesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing logHashesStmt: %w", cerr)
-		}
-	}
-	if q.nextJobDueStmt != nil {
-		if cerr := q.nextJobDueStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing nextJobDueStmt: %w", cerr)
 		}
 	}
 	if q.pingStmt != nil {
@@ -757,11 +730,6 @@ func (q *Queries) Close() error {
 	if q.revokeDevicesStmt != nil {
 		if cerr := q.revokeDevicesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing revokeDevicesStmt: %w", cerr)
-		}
-	}
-	if q.setLeafStmt != nil {
-		if cerr := q.setLeafStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing setLeafStmt: %w", cerr)
 		}
 	}
 	if q.startChallengeStmt != nil {
@@ -924,7 +892,6 @@ type Queries struct {
 	insertJobStmt               *sql.Stmt
 	insertJobOnceStmt           *sql.Stmt
 	insertLeafStmt              *sql.Stmt
-	insertLogHashStmt           *sql.Stmt
 	insertReplyStmt             *sql.Stmt
 	insertSignInStmt            *sql.Stmt
 	leafEntriesStmt             *sql.Stmt
@@ -937,11 +904,9 @@ type Queries struct {
 	listFactsStmt               *sql.Stmt
 	listFormerContactsStmt      *sql.Stmt
 	listLocksStmt               *sql.Stmt
-	listSignInsStmt             *sql.Stmt
 	liveChallengesStmt          *sql.Stmt
 	lockLogHeadStmt             *sql.Stmt
 	logHashesStmt               *sql.Stmt
-	nextJobDueStmt              *sql.Stmt
 	pingStmt                    *sql.Stmt
 	purgeContactsStmt           *sql.Stmt
 	putDeviceStmt               *sql.Stmt
@@ -954,7 +919,6 @@ type Queries struct {
 	retryJobStmt                *sql.Stmt
 	revokeAPIKeyStmt            *sql.Stmt
 	revokeDevicesStmt           *sql.Stmt
-	setLeafStmt                 *sql.Stmt
 	startChallengeStmt          *sql.Stmt
 	sumHourStmt                 *sql.Stmt
 	sweepCountersStmt           *sql.Stmt
@@ -1030,7 +994,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertJobStmt:               q.insertJobStmt,
 		insertJobOnceStmt:           q.insertJobOnceStmt,
 		insertLeafStmt:              q.insertLeafStmt,
-		insertLogHashStmt:           q.insertLogHashStmt,
 		insertReplyStmt:             q.insertReplyStmt,
 		insertSignInStmt:            q.insertSignInStmt,
 		leafEntriesStmt:             q.leafEntriesStmt,
@@ -1043,11 +1006,9 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listFactsStmt:               q.listFactsStmt,
 		listFormerContactsStmt:      q.listFormerContactsStmt,
 		listLocksStmt:               q.listLocksStmt,
-		listSignInsStmt:             q.listSignInsStmt,
 		liveChallengesStmt:          q.liveChallengesStmt,
 		lockLogHeadStmt:             q.lockLogHeadStmt,
 		logHashesStmt:               q.logHashesStmt,
-		nextJobDueStmt:              q.nextJobDueStmt,
 		pingStmt:                    q.pingStmt,
 		purgeContactsStmt:           q.purgeContactsStmt,
 		putDeviceStmt:               q.putDeviceStmt,
@@ -1060,7 +1021,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		retryJobStmt:                q.retryJobStmt,
 		revokeAPIKeyStmt:            q.revokeAPIKeyStmt,
 		revokeDevicesStmt:           q.revokeDevicesStmt,
-		setLeafStmt:                 q.setLeafStmt,
 		startChallengeStmt:          q.startChallengeStmt,
 		sumHourStmt:                 q.sumHourStmt,
 		sweepCountersStmt:           q.sweepCountersStmt,

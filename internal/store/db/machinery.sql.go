@@ -602,20 +602,6 @@ func (q *Queries) InsertLeaf(ctx context.Context, arg InsertLeafParams) error {
 	return err
 }
 
-const insertLogHash = `-- name: InsertLogHash :exec
-INSERT INTO log_hashes (idx, hash) VALUES ($1, $2)
-`
-
-type InsertLogHashParams struct {
-	Idx  int64
-	Hash []byte
-}
-
-func (q *Queries) InsertLogHash(ctx context.Context, arg InsertLogHashParams) error {
-	_, err := q.exec(ctx, q.insertLogHashStmt, insertLogHash, arg.Idx, arg.Hash)
-	return err
-}
-
 const insertReply = `-- name: InsertReply :exec
 INSERT INTO idempotency (scope, key, fingerprint, reply, created_at) VALUES ($1, $2, $3, $4, $5)
 `
@@ -786,17 +772,6 @@ func (q *Queries) LogHashes(ctx context.Context, arg LogHashesParams) ([]LogHash
 	return items, nil
 }
 
-const nextJobDue = `-- name: NextJobDue :one
-SELECT COALESCE(MIN(due_at), 0) AS due FROM jobs WHERE dead_at = 0
-`
-
-func (q *Queries) NextJobDue(ctx context.Context) (interface{}, error) {
-	row := q.queryRow(ctx, q.nextJobDueStmt, nextJobDue)
-	var due interface{}
-	err := row.Scan(&due)
-	return due, err
-}
-
 const ping = `-- name: Ping :one
 SELECT size FROM log_head WHERE id = 1
 `
@@ -868,30 +843,6 @@ type RevokeAPIKeyParams struct {
 
 func (q *Queries) RevokeAPIKey(ctx context.Context, arg RevokeAPIKeyParams) (int64, error) {
 	result, err := q.exec(ctx, q.revokeAPIKeyStmt, revokeAPIKey, arg.ID, arg.RevokedAt)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-const setLeaf = `-- name: SetLeaf :execrows
-UPDATE audit_entries SET leaf = $4 WHERE owner = $1 AND chain = $2 AND seq = $3 AND leaf IS NULL
-`
-
-type SetLeafParams struct {
-	Owner string
-	Chain string
-	Seq   int64
-	Leaf  sql.NullInt64
-}
-
-func (q *Queries) SetLeaf(ctx context.Context, arg SetLeafParams) (int64, error) {
-	result, err := q.exec(ctx, q.setLeafStmt, setLeaf,
-		arg.Owner,
-		arg.Chain,
-		arg.Seq,
-		arg.Leaf,
-	)
 	if err != nil {
 		return 0, err
 	}

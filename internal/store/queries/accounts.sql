@@ -132,9 +132,6 @@ SELECT * FROM account_cases WHERE account_id = $1 ORDER BY case_id;
 -- name: InsertSignIn :exec
 INSERT INTO sign_ins (account_id, id, at, data) VALUES ($1, $2, $3, $4) ON CONFLICT (account_id, id) DO NOTHING;
 
--- name: ListSignIns :many
-SELECT * FROM sign_ins WHERE account_id = $1 ORDER BY at DESC LIMIT $2;
-
 -- The no-op write takes the row's lock before it is read.
 -- name: TakeLockout :one
 INSERT INTO lockouts (key, account_id, failures, first_failure, level, until) VALUES ($1, $2, 0, 0, 0, 0)

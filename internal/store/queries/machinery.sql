@@ -52,9 +52,6 @@ UPDATE jobs SET due_at = $4, lease_until = 0, last_error = $5 WHERE key = $1 AND
 -- name: BuryJob :execrows
 UPDATE jobs SET dead_at = $4, lease_until = 0, last_error = $5 WHERE key = $1 AND id = $2 AND attempt = $3;
 
--- name: NextJobDue :one
-SELECT COALESCE(MIN(due_at), 0) AS due FROM jobs WHERE dead_at = 0;
-
 -- name: EarlierJobs :one
 SELECT COUNT(*) AS n FROM jobs WHERE key = $1 AND kind = $2 AND id < $3 AND dead_at = 0;
 
@@ -71,9 +68,6 @@ SELECT * FROM audit_entries WHERE owner = $1 AND chain = $2 ORDER BY seq;
 -- name: UnsequencedEntries :many
 SELECT owner, chain, seq, at, hash FROM audit_entries WHERE leaf IS NULL ORDER BY at, owner, chain, seq LIMIT $1;
 
--- name: SetLeaf :execrows
-UPDATE audit_entries SET leaf = $4 WHERE owner = $1 AND chain = $2 AND seq = $3 AND leaf IS NULL;
-
 -- name: InsertLeaf :exec
 INSERT INTO log_leaves (leaf, owner, chain, seq) VALUES ($1, $2, $3, $4);
 
@@ -81,9 +75,6 @@ INSERT INTO log_leaves (leaf, owner, chain, seq) VALUES ($1, $2, $3, $4);
 SELECT l.leaf, l.owner, l.chain, l.seq, e.at, e.event, e.from_state, e.to_state, e.commitment, e.prev, e.hash, e.leaf AS entry_leaf
 FROM log_leaves l LEFT JOIN audit_entries e ON e.owner = l.owner AND e.chain = l.chain AND e.seq = l.seq
 WHERE l.leaf >= $1 ORDER BY l.leaf LIMIT $2;
-
--- name: InsertLogHash :exec
-INSERT INTO log_hashes (idx, hash) VALUES ($1, $2);
 
 -- name: GetLogHash :one
 SELECT hash FROM log_hashes WHERE idx = $1;
