@@ -63,25 +63,10 @@ const (
 // Append writes the entry at the end of the chain, in the caller's transaction,
 // and gives the new head. When it cannot be written the transaction must fail.
 func Append(ctx context.Context, tx *store.Tx, keys *seal.Keyring, chain Chain, head Head, e Entry) (Head, error) {
-	payload, err := json.Marshal(e.Data)
+	row, next, err := Compose(keys, chain, head, e)
 	if err != nil {
-		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
+		return Head{}, err
 	}
-	nonce := make([]byte, nonceSize)
-	if _, err := rand.Read(nonce); err != nil {
-		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
-	}
-	next := head.Seq + 1
-	sealed, err := keys.Seal(payloadPlace(chain, next), payload)
-	if err != nil {
-		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
-	}
-	row := db.InsertAuditEntryParams{
-		Owner: chain.Owner, Chain: chain.ID, Seq: next, At: store.Millis(e.At), Event: e.Event,
-		FromState: string(e.From), ToState: string(e.To), Payload: sealed, Nonce: nonce,
-		Commitment: commit(nonce, payload), Prev: head.Hash,
-	}
-	row.Hash = entryHash(chain.ID, next, row.At, e.Event, string(e.From), string(e.To), row.Commitment, head.Hash)
 	err = tx.InsertAuditEntry(ctx, row)
 	if store.Duplicate(err) {
 		err = store.ErrStale // another transaction went on from the same head and was first
@@ -89,7 +74,35 @@ func Append(ctx context.Context, tx *store.Tx, keys *seal.Keyring, chain Chain, 
 	if err != nil {
 		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
 	}
-	return Head{Seq: next, Hash: row.Hash}, nil
+	return next, nil
+}
+
+// Compose gives the row that [Append] would write, and the head after it, for
+// callers that write many at once.
+func Compose(keys *seal.Keyring, chain Chain, head Head, e Entry) (db.InsertAuditEntryParams, Head, error) {
+	fail := func(err error) (db.InsertAuditEntryParams, Head, error) {
+		return db.InsertAuditEntryParams{}, Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
+	}
+	payload, err := json.Marshal(e.Data)
+	if err != nil {
+		return fail(err)
+	}
+	nonce := make([]byte, nonceSize)
+	if _, err := rand.Read(nonce); err != nil {
+		return fail(err)
+	}
+	next := head.Seq + 1
+	sealed, err := keys.Seal(payloadPlace(chain, next), payload)
+	if err != nil {
+		return fail(err)
+	}
+	row := db.InsertAuditEntryParams{
+		Owner: chain.Owner, Chain: chain.ID, Seq: next, At: store.Millis(e.At), Event: e.Event,
+		FromState: string(e.From), ToState: string(e.To), Payload: sealed, Nonce: nonce,
+		Commitment: commit(nonce, payload), Prev: head.Hash,
+	}
+	row.Hash = entryHash(chain.ID, next, row.At, e.Event, string(e.From), string(e.To), row.Commitment, head.Hash)
+	return row, Head{Seq: next, Hash: row.Hash}, nil
 }
 
 func payloadPlace(chain Chain, seq int64) seal.Place {

@@ -203,7 +203,7 @@ func (d *DB) VoidRestored(ctx context.Context, now time.Time, record func(tx *Tx
 			return v, err
 		}
 	}
-	if err := record(&Tx{d.writes.WithTx(tx)}, v); err != nil {
+	if err := record(&Tx{Queries: d.writes.WithTx(tx), engine: d.engine}, v); err != nil {
 		return v, err
 	}
 	return v, outage(tx.Commit())

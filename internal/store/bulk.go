@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"strconv"
 	"strings"
 
@@ -28,13 +29,9 @@ type LogHash struct {
 	Hash  []byte
 }
 
-// bulk is how many rows one statement takes. Every number of rows is another
-// statement to prepare, so what is left over goes row by row.
-const bulk = 50
-
 // InsertLogHashes writes the hashes, many in one statement.
 func (tx *Tx) InsertLogHashes(ctx context.Context, hashes []LogHash) error {
-	_, err := inBulk(ctx, tx.Raw(), "INSERT INTO log_hashes (idx, hash) VALUES ", "($,$)", "", hashes,
+	_, err := inBulk(ctx, tx, "INSERT INTO log_hashes (idx, hash) VALUES ", "($,$)", "", hashes,
 		func(h LogHash) []any { return []any{h.Index, h.Hash} })
 	return err
 }
@@ -43,10 +40,10 @@ func (tx *Tx) InsertLogHashes(ctx context.Context, hashes []LogHash) error {
 // statement. An entry that is gone or has a leaf already gives [ErrStale].
 func (tx *Tx) PlaceLeaves(ctx context.Context, leaves []Leaf) error {
 	args := func(l Leaf) []any { return []any{l.Leaf, l.Owner, l.Chain, l.Seq} }
-	if _, err := inBulk(ctx, tx.Raw(), "INSERT INTO log_leaves (leaf, owner, chain, seq) VALUES ", "($,$,$,$)", "", leaves, args); err != nil {
+	if _, err := inBulk(ctx, tx, "INSERT INTO log_leaves (leaf, owner, chain, seq) VALUES ", "($,$,$,$)", "", leaves, args); err != nil {
 		return err
 	}
-	rows, err := inBulk(ctx, tx.Raw(), "UPDATE audit_entries SET leaf = v.column1 FROM (VALUES ",
+	rows, err := inBulk(ctx, tx, "UPDATE audit_entries SET leaf = v.column1 FROM (VALUES ",
 		"(CAST($ AS BIGINT),CAST($ AS TEXT),CAST($ AS TEXT),CAST($ AS BIGINT))",
 		") AS v WHERE audit_entries.owner = v.column2 AND audit_entries.chain = v.column3 AND audit_entries.seq = v.column4 AND audit_entries.leaf IS NULL",
 		leaves, args)
@@ -56,33 +53,64 @@ func (tx *Tx) PlaceLeaves(ctx context.Context, leaves []Leaf) error {
 	return err
 }
 
-// inBulk makes statements of up to bulk rows each; a $ of the row's text is the
-// next argument. It gives how many rows were touched.
-func inBulk[T any](ctx context.Context, to db.DBTX, before, row, after string, all []T, args func(T) []any) (int64, error) {
+// How many arguments one statement takes. PostgreSQL pays for each round trip, so
+// many; SQLite pays none and looks each argument up in a list of those before it, so
+// few: with 13 arguments a row, a row took 29 µs ten to a statement, 39 µs one to a
+// statement and 260 µs five hundred to a statement (November 2026, two busy cores).
+const (
+	postgresArguments = 2000
+	sqliteArguments   = 130
+)
+
+// statementSizes gives how many rows statements take, from many to one. They are few
+// sizes, because every number of rows is another statement to prepare.
+func (tx *Tx) statementSizes(arguments int) []int {
+	n := postgresArguments
+	if tx.engine == SQLite {
+		n = sqliteArguments
+	}
+	sizes := []int{}
+	for n = max(1, n/arguments); n > 1; n /= 8 {
+		sizes = append(sizes, n)
+	}
+	return append(sizes, 1)
+}
+
+// inBulk writes the rows, many in one statement; a $ of the row's text is the next
+// argument. It gives how many rows were touched.
+func inBulk[T any](ctx context.Context, tx *Tx, before, row, after string, all []T, args func(T) []any) (int64, error) {
 	var touched int64
-	for len(all) > 0 {
-		n := 1
-		if len(all) >= bulk {
-			n = bulk
+	arguments := strings.Count(row, "$")
+	for _, n := range tx.statementSizes(arguments) {
+		if len(all) < n {
+			continue
 		}
-		var text strings.Builder
-		text.WriteString(before)
-		values := make([]any, 0, n*strings.Count(row, "$"))
-		for i, one := range all[:n] {
-			if i > 0 {
-				text.WriteByte(',')
-			}
-			from := len(values)
-			values = append(values, args(one)...)
-			for j, part := range strings.Split(row, "$") {
-				if j > 0 {
-					text.WriteString("$" + strconv.Itoa(from+j))
-				}
-				text.WriteString(part)
-			}
+		rows, err := inStatements(ctx, tx, before+repeated(row, n)+after, n*arguments, all[:len(all)/n*n], args)
+		if touched += rows; err != nil {
+			return touched, err
 		}
-		text.WriteString(after)
-		result, err := to.ExecContext(ctx, text.String(), values...)
+		all = all[len(all)/n*n:]
+	}
+	return touched, nil
+}
+
+// inStatements makes the one statement until all rows are written.
+func inStatements[T any](ctx context.Context, tx *Tx, text string, arguments int, all []T, args func(T) []any) (touched int64, err error) {
+	run := func(values []any) (sql.Result, error) { return tx.Raw().ExecContext(ctx, text, values...) }
+	if tx.engine == SQLite { // pgx keeps what it prepared
+		prepared, err := tx.Raw().PrepareContext(ctx, text)
+		if err != nil {
+			return 0, err
+		}
+		defer prepared.Close()
+		run = func(values []any) (sql.Result, error) { return prepared.ExecContext(ctx, values...) }
+	}
+	values := make([]any, 0, arguments)
+	for _, one := range all {
+		if values = append(values, args(one)...); len(values) < arguments {
+			continue
+		}
+		result, err := run(values)
 		if err != nil {
 			return touched, err
 		}
@@ -90,19 +118,35 @@ func inBulk[T any](ctx context.Context, to db.DBTX, before, row, after string, a
 		if err != nil {
 			return touched, err
 		}
-		touched, all = touched+rows, all[n:]
+		touched, values = touched+rows, values[:0]
 	}
 	return touched, nil
+}
+
+// repeated gives the row n times with its arguments numbered.
+func repeated(row string, n int) string {
+	var text strings.Builder
+	parts, number := strings.Split(row, "$"), 0
+	for i := range n {
+		if i > 0 {
+			text.WriteByte(',')
+		}
+		for j, part := range parts {
+			if j > 0 {
+				number++
+				text.WriteString("$" + strconv.Itoa(number))
+			}
+			text.WriteString(part)
+		}
+	}
+	return text.String()
 }
 
 // LogHashesAt reads stored hashes of the log's tree by their indexes, at most 100 of
 // them, in one statement. What is not there is left out.
 func LogHashesAt(ctx context.Context, q *db.Queries, indexes []int64) (map[int64][]byte, error) {
-	marks, args := make([]string, len(indexes)), make([]any, len(indexes))
-	for i, index := range indexes {
-		marks[i], args[i] = "$"+strconv.Itoa(i+1), index
-	}
-	rows, err := q.Raw().QueryContext(ctx, "SELECT idx, hash FROM log_hashes WHERE idx IN ("+strings.Join(marks, ",")+")", args...)
+	text, args := among(indexes)
+	rows, err := q.Raw().QueryContext(ctx, "SELECT idx, hash FROM log_hashes WHERE idx IN ("+text+")", args...)
 	if err != nil {
 		return nil, err
 	}

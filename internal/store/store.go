@@ -50,7 +50,10 @@ type DB struct {
 }
 
 // Tx is one transaction: the generated queries, bound to it.
-type Tx struct{ *db.Queries }
+type Tx struct {
+	*db.Queries
+	engine Engine
+}
 
 // Open opens the database that the DSN names: "sqlite:/path/file.db", or a
 // PostgreSQL URL (several hosts with target_session_attrs=read-write for a
@@ -185,7 +188,7 @@ func (d *DB) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if err := fn(&Tx{d.writes.WithTx(tx)}); err != nil {
+	if err := fn(&Tx{Queries: d.writes.WithTx(tx), engine: d.engine}); err != nil {
 		return err
 	}
 	return tx.Commit()
