@@ -1,7 +1,9 @@
 package account
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -134,7 +136,7 @@ func (s *Service) Put(ctx context.Context, p *Prepared) ([]Imported, error) {
 }
 
 // put writes the records that have no error: the new accounts first and together,
-// then what the others change, in their order.
+// then what the others change, account by account.
 func (s *Service) put(ctx context.Context, tx *store.Tx, realm recovery.Realm, records []prepared, out []Imported) error {
 	known, err := store.AccountsByHostIDs(ctx, tx.Queries, indexesOf(records))
 	if err != nil {
@@ -162,15 +164,27 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, realm recovery.Realm, r
 	if err := tx.InsertAccounts(ctx, created); err != nil {
 		return err
 	}
-	for i, r := range records {
-		if r.err != nil {
+	for _, i := range byAccount(out) {
+		if records[i].err != nil {
 			continue
 		}
-		if err := s.change(ctx, tx, realm, r.clean, out[i]); err != nil {
+		if err := s.change(ctx, tx, realm, records[i].clean, out[i]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// byAccount gives the records in the order of their accounts, those of one account
+// as they came: two transactions that change the same accounts then wait for each
+// other and do not lock each other out.
+func byAccount(out []Imported) []int {
+	order := make([]int, len(out))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(out[a].Account, out[b].Account) })
+	return order
 }
 
 // change brings an account that was there up to date, and locks a new one.
