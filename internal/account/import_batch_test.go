@@ -204,3 +204,23 @@ func TestAnAccountThatCameSinceItWasPreparedIsBroughtUpToDate(t *testing.T) {
 		}
 	})
 }
+
+// BenchmarkImport brings new accounts in by batches of a thousand; ns/op is for one account.
+func BenchmarkImport(b *testing.B) {
+	for _, engine := range fixture.Engines {
+		b.Run(string(engine), func(b *testing.B) {
+			k, n := fixture.New(b, engine), 0
+			for b.Loop() {
+				records := make([]account.Record, 1000)
+				for i := range records {
+					n++
+					records[i] = account.Record{ID: fmt.Sprint("h-", n), Email: fmt.Sprintf("owner%d@mail.example.cn", n), Username: fmt.Sprint("owner", n)}
+				}
+				if _, err := k.Accounts.Import(b.Context(), k.Realm, records); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/account")
+		})
+	}
+}

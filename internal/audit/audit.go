@@ -17,10 +17,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/recovery"
@@ -121,11 +121,17 @@ func commit(nonce, payload []byte) []byte {
 // entryHash is what the chain and the Merkle log are made of. Its text form is
 // documented in docs/audit.md so that anybody can recompute it.
 func entryHash(chain string, seq, at int64, event, from, to string, commitment, prev []byte) []byte {
-	lines := []string{
-		"wanbi entry v1", chain, strconv.FormatInt(seq, 10), strconv.FormatInt(at, 10), event, from, to,
-		fmt.Sprintf("%x", commitment), fmt.Sprintf("%x", prev),
+	text := make([]byte, 0, 512)
+	text = append(append(text, "wanbi entry v1\n"...), chain...)
+	text = strconv.AppendInt(append(text, '\n'), seq, 10)
+	text = strconv.AppendInt(append(text, '\n'), at, 10)
+	for _, word := range []string{event, from, to} {
+		text = append(append(text, '\n'), word...)
 	}
-	sum := sha256.Sum256([]byte(strings.Join(lines, "\n") + "\n"))
+	for _, hash := range [][]byte{commitment, prev} {
+		text = hex.AppendEncode(append(text, '\n'), hash)
+	}
+	sum := sha256.Sum256(append(text, '\n'))
 	return sum[:]
 }
 

@@ -199,21 +199,6 @@ func (d *DB) Read(ctx context.Context, fn func(q *db.Queries) error) error {
 	return outage(fn(d.reads))
 }
 
-// Snapshot runs fn on one view of the database, in which nothing changes
-// whatever others write meanwhile.
-func (d *DB) Snapshot(ctx context.Context, fn func(q *db.Queries) error) error {
-	options := &sql.TxOptions{ReadOnly: true}
-	if d.engine == PostgreSQL {
-		options.Isolation = sql.LevelRepeatableRead
-	}
-	tx, err := d.read.BeginTx(ctx, options)
-	if err != nil {
-		return outage(err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	return outage(fn(d.reads.WithTx(tx)))
-}
-
 // Ping reports whether the database answers.
 func (d *DB) Ping(ctx context.Context) error {
 	return d.Read(ctx, func(q *db.Queries) error {
