@@ -81,7 +81,14 @@ func redact(dsn string) string {
 // survives a power cut; SQLite below 3.51.3 corrupted WAL files and is refused
 // by the module pin.
 const sqlitePragmas = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-	"&_pragma=foreign_keys(ON)&_pragma=cache_size(-16000)&_pragma=temp_store(MEMORY)"
+	"&_pragma=foreign_keys(ON)&_pragma=temp_store(MEMORY)"
+
+// Page caches of one connection, in KiB: the one writer's holds the inner pages of
+// its indexes; readers are many, find by key, and have the system's cache below them.
+const (
+	writerCache = "&_pragma=cache_size(-16000)"
+	readerCache = "&_pragma=cache_size(-4000)"
+)
 
 func openSQLite(path string) (*DB, error) {
 	if path == "" {
@@ -92,13 +99,13 @@ func openSQLite(path string) (*DB, error) {
 		return nil, err
 	}
 	name := "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + sqlitePragmas
-	write, err := sql.Open("sqlite", name+"&_txlock=immediate")
+	write, err := sql.Open("sqlite", name+writerCache+"&_txlock=immediate")
 	if err != nil {
 		return nil, err
 	}
 	write.SetMaxOpenConns(1)
 	write.SetMaxIdleConns(1)
-	read, err := sql.Open("sqlite", name+"&_pragma=query_only(ON)")
+	read, err := sql.Open("sqlite", name+readerCache+"&_pragma=query_only(ON)")
 	if err != nil {
 		_ = write.Close()
 		return nil, err
