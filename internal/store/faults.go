@@ -16,7 +16,7 @@ import (
 // lostRace reports whether the transaction may succeed when tried again: another
 // one was first, and this one has to see what it left.
 func lostRace(err error) bool {
-	if errors.Is(err, ErrStale) || errors.Is(err, errUnsent) {
+	if errors.Is(err, ErrStale) || errors.Is(err, errUnsent) || errors.Is(err, errTogether) {
 		return true
 	}
 	var pg *pgconn.PgError

@@ -23,7 +23,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite"
 
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/store/db"
@@ -48,6 +48,8 @@ type DB struct {
 	writes *db.Queries
 	reads  *db.Queries
 	bulk   map[string]*sql.Stmt // by text, likewise
+
+	together together // who waits for SQLite's writer
 }
 
 // Tx is one transaction: the generated queries, bound to it.
@@ -100,10 +102,11 @@ func openSQLite(path string) (*DB, error) {
 		return nil, err
 	}
 	name := "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + sqlitePragmas
-	write, err := sql.Open("sqlite", name+"&_txlock=immediate")
+	connector, err := sqlite.NewConnector(name + "&_txlock=immediate")
 	if err != nil {
 		return nil, err
 	}
+	write := sql.OpenDB(steadfast{connector})
 	write.SetMaxOpenConns(1)
 	write.SetMaxIdleConns(1)
 	read, err := sql.Open("sqlite", name+"&_pragma=query_only(ON)")
@@ -196,6 +199,9 @@ func backoff(ctx context.Context, try int) error {
 }
 
 func (d *DB) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
+	if d.engine == SQLite {
+		return d.writeTogether(ctx, fn)
+	}
 	tx, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -219,10 +225,14 @@ func (tx *Tx) commit(ctx context.Context) error {
 	if err := tx.sql.Commit(); err != nil {
 		return err
 	}
+	tx.callCommitted()
+	return nil
+}
+
+func (tx *Tx) callCommitted() {
 	for _, f := range tx.committed {
 		f()
 	}
-	return nil
 }
 
 // Read runs fn on the readers, outside any transaction.
