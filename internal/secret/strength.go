@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/ccojocar/zxcvbn-go/entropy"
+	"github.com/ccojocar/zxcvbn-go/frequency"
 	"github.com/ccojocar/zxcvbn-go/match"
 	"github.com/ccojocar/zxcvbn-go/matching"
 	"github.com/ccojocar/zxcvbn-go/scoring"
@@ -32,7 +33,8 @@ const longestWord = 24
 //
 // The library's own undoing of substitutions is left out: it tries every
 // combination, which takes seconds for a password made of signs. Two fixed
-// readings replace it.
+// readings replace it. Its dictionaries are looked up here, because it makes a
+// copy of every part of the password for each of them.
 func Strength(password string, personal []string) Score {
 	text := []rune(norm.NFC.String(clip(password)))
 	text = text[:min(len(text), maxScored)]
@@ -40,9 +42,10 @@ func Strength(password string, personal []string) Score {
 		return Score{Guesses: 1}
 	}
 	plain := standIn(text)
-	found := matching.Omnimatch(plain, nil, matching.FilterL33tMatcher)
+	found := matching.Omnimatch(plain, nil, matching.FilterL33tMatcher, isDictionary)
 	l := loadLists()
 	readings := readings(text)
+	found = append(found, readings[0].words(l.library)...)
 	known := map[string]int{}
 	rank(known, personalTokens(personal))
 	for _, dictionary := range []map[string]int{known, l.pinyin, l.common} {
@@ -52,6 +55,12 @@ func Strength(password string, personal []string) Score {
 	}
 	result := scoring.MinimumEntropyMatchSequence(plain, found)
 	return Score{Value: result.Score, Guesses: math.Max(1, math.Exp2(result.Entropy-1))}
+}
+
+// isDictionary reports whether a matcher of the library looks words up.
+func isDictionary(m match.Matcher) bool {
+	_, is := frequency.Lists[m.ID]
+	return is
 }
 
 // clip shortens what is certainly longer than maxScored before it is normalised.

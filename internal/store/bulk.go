@@ -78,9 +78,6 @@ var (
 // statement to prepare.
 var sizes = []int{64, 32, 16, 8, 4, 2, 1}
 
-// preparedRows is up to how many rows SQLite has statements ready for: what one step writes.
-const preparedRows = 8
-
 // manyRows makes a statement for each of the sizes; a $ of the row's text is the next
 // argument.
 func manyRows(before, row, after string) func() map[int]string {
@@ -115,10 +112,7 @@ func manyRows(before, row, after string) func() map[int]string {
 func (d *DB) prepareBulk(ctx context.Context) error {
 	d.bulk = map[string]*sql.Stmt{}
 	for _, texts := range []func() map[int]string{insertEntries, insertHashes, insertLeaves, placeEntries} {
-		for size, text := range texts() {
-			if size > preparedRows {
-				continue
-			}
+		for _, text := range texts() {
 			stmt, err := d.write.PrepareContext(ctx, text)
 			if err != nil {
 				return err
