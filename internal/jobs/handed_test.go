@@ -88,7 +88,10 @@ func TestARunnerThatStopsGivesBackWhatItHasNotBegun(t *testing.T) {
 		first := <-begun
 		n.enqueue(t, jobs.New{Kind: "x"}, jobs.New{Kind: "x"}) // the only worker is busy
 		stop()
-		for free := 0; free < 2; {
+		for free, deadline := 0, time.Now().Add(time.Minute); free < 2; {
+			if time.Now().After(deadline) {
+				t.Fatal("it keeps what it has not begun")
+			}
 			if err := n.raw.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM jobs WHERE lease_until = 0`).Scan(&free); err != nil {
 				t.Fatal(err)
 			}
