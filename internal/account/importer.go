@@ -120,7 +120,6 @@ func (s *Service) Put(ctx context.Context, p *Prepared) ([]Imported, error) {
 		return s.DB.Write(ctx, func(tx *store.Tx) error { return s.put(ctx, tx, p.realm, p.records[from:to], out[from:to]) })
 	}
 	err := some(0, len(p.records))
-	defer s.Queue.Wake()
 	if err == nil || recovery.IsKind(err, recovery.KindUnavailable) || ctx.Err() != nil {
 		return out, err
 	}

@@ -48,14 +48,15 @@ func (s *Service) SweepDormant(ctx context.Context, realm recovery.Realm) error 
 	if !ok || p.Lock.Dormant.After == 0 {
 		return nil
 	}
-	lockBefore := s.Now().Add(-p.Lock.Dormant.After.Std())
+	now := s.Now()
+	lockBefore := now.Add(-p.Lock.Dormant.After.Std())
 	due := dormancy{lockBefore: lockBefore, warnBefore: lockBefore.Add(p.Lock.Dormant.Warn.Std()), allowed: p.Lock.Dormant.After.Std()}
 	var before []string
 	for {
 		var ids []string // found outside the transaction: among many accounts it takes a while
 		err := s.DB.Read(ctx, func(q *db.Queries) (err error) {
 			ids, err = q.DormantAccounts(ctx, db.DormantAccountsParams{
-				Realm: string(realm), WarnBefore: store.Millis(due.warnBefore), LockBefore: store.Millis(due.lockBefore), Most: sweepBatch,
+				Realm: string(realm), WarnBefore: store.Millis(due.warnBefore), LockBefore: store.Millis(due.lockBefore), Now: store.Millis(now), Most: sweepBatch,
 			})
 			return err
 		})
@@ -72,7 +73,6 @@ func (s *Service) SweepDormant(ctx context.Context, realm recovery.Realm) error 
 		}); err != nil {
 			return err
 		}
-		s.Queue.Wake()
 		before = ids
 	}
 }
@@ -85,12 +85,12 @@ type dormancy struct {
 
 // dormant does what is due of an account, which may have changed since it was found.
 func (s *Service) dormant(ctx context.Context, tx *store.Tx, id recovery.AccountID, due dormancy) error {
-	locks, err := tx.ListLocks(ctx, string(id))
+	locks, err := s.Locks(ctx, tx.Queries, id)
 	if err != nil {
 		return err
 	}
 	for _, lock := range locks {
-		if lock.Reason == string(recovery.LockDormant) {
+		if lock.Reason == recovery.LockDormant {
 			return nil
 		}
 	}

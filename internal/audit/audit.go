@@ -67,21 +67,15 @@ func Append(ctx context.Context, tx *store.Tx, keys *seal.Keyring, chain Chain, 
 	if err != nil {
 		return Head{}, err
 	}
-	err = tx.InsertAuditEntry(ctx, row)
-	if store.Duplicate(err) {
-		err = store.ErrStale // another transaction went on from the same head and was first
-	}
-	if err != nil {
-		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
-	}
+	tx.Record(row)
 	return next, nil
 }
 
 // Compose gives the row that [Append] would write, and the head after it, for
 // callers that write many at once.
-func Compose(keys *seal.Keyring, chain Chain, head Head, e Entry) (db.InsertAuditEntryParams, Head, error) {
-	fail := func(err error) (db.InsertAuditEntryParams, Head, error) {
-		return db.InsertAuditEntryParams{}, Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
+func Compose(keys *seal.Keyring, chain Chain, head Head, e Entry) (db.AuditEntry, Head, error) {
+	fail := func(err error) (db.AuditEntry, Head, error) {
+		return db.AuditEntry{}, Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
 	}
 	payload, err := json.Marshal(e.Data)
 	if err != nil {
@@ -96,7 +90,7 @@ func Compose(keys *seal.Keyring, chain Chain, head Head, e Entry) (db.InsertAudi
 	if err != nil {
 		return fail(err)
 	}
-	row := db.InsertAuditEntryParams{
+	row := db.AuditEntry{
 		Owner: chain.Owner, Chain: chain.ID, Seq: next, At: store.Millis(e.At), Event: e.Event,
 		FromState: string(e.From), ToState: string(e.To), Payload: sealed, Nonce: nonce,
 		Commitment: commit(nonce, payload), Prev: head.Hash,

@@ -3,8 +3,10 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/wanbi/wanbi/internal/store/db"
 )
@@ -29,117 +31,171 @@ type LogHash struct {
 	Hash  []byte
 }
 
-// InsertLogHashes writes the hashes, many in one statement.
+// Record adds an audit entry. Those of a transaction are written together at its
+// end; nothing reads them before.
+func (tx *Tx) Record(entry db.AuditEntry) { tx.entries = append(tx.entries, entry) }
+
+// InsertLogHashes writes the hashes.
 func (tx *Tx) InsertLogHashes(ctx context.Context, hashes []LogHash) error {
-	_, err := inBulk(ctx, tx, "INSERT INTO log_hashes (idx, hash) VALUES ", "($,$)", "", hashes,
-		func(h LogHash) []any { return []any{h.Index, h.Hash} })
+	_, err := inBulk(ctx, tx, insertHashes, hashes, func(h LogHash) []any { return []any{h.Index, h.Hash} })
 	return err
 }
 
-// PlaceLeaves notes for each entry which leaf it is, both ways, many in one
-// statement. An entry that is gone or has a leaf already gives [ErrStale].
+// PlaceLeaves notes for each entry which leaf it is, both ways. An entry that is
+// gone or has a leaf already gives [ErrStale].
 func (tx *Tx) PlaceLeaves(ctx context.Context, leaves []Leaf) error {
 	args := func(l Leaf) []any { return []any{l.Leaf, l.Owner, l.Chain, l.Seq} }
-	if _, err := inBulk(ctx, tx, "INSERT INTO log_leaves (leaf, owner, chain, seq) VALUES ", "($,$,$,$)", "", leaves, args); err != nil {
+	if _, err := inBulk(ctx, tx, insertLeaves, leaves, args); err != nil {
 		return err
 	}
-	rows, err := inBulk(ctx, tx, "UPDATE audit_entries SET leaf = v.column1 FROM (VALUES ",
-		"(CAST($ AS BIGINT),CAST($ AS TEXT),CAST($ AS TEXT),CAST($ AS BIGINT))",
-		") AS v WHERE audit_entries.owner = v.column2 AND audit_entries.chain = v.column3 AND audit_entries.seq = v.column4 AND audit_entries.leaf IS NULL",
-		leaves, args)
+	rows, err := inBulk(ctx, tx, placeEntries, leaves, args)
 	if err == nil && rows != int64(len(leaves)) {
 		return ErrStale
 	}
 	return err
 }
 
-// How many arguments one statement takes. PostgreSQL pays for each round trip, so
-// many; SQLite pays none and looks each argument up in a list of those before it, so
-// few: with 13 arguments a row, a row took 29 µs ten to a statement, 39 µs one to a
-// statement and 260 µs five hundred to a statement (November 2026, two busy cores).
-const (
-	postgresArguments = 2000
-	sqliteArguments   = 130
+func (tx *Tx) writeEntries(ctx context.Context) error {
+	args := func(e db.AuditEntry) []any {
+		return []any{e.Owner, e.Chain, e.Seq, e.At, e.Event, e.FromState, e.ToState, e.Payload, e.Nonce, e.Commitment, e.Prev, e.Hash}
+	}
+	if len(tx.entries) > sizes[0] { // an import's
+		return inNew(ctx, tx, insertEntries, tx.entries, args)
+	}
+	_, err := inBulk(ctx, tx, insertEntries, tx.entries, args)
+	return err
+}
+
+// The statements that take many rows. As for sqlc, :exec says that nobody looks at
+// their result.
+var (
+	insertEntries = manyRows("-- name: InsertAuditEntries :exec\nINSERT INTO audit_entries "+
+		"(owner, chain, seq, at, event, from_state, to_state, payload, nonce, commitment, prev, hash, leaf) VALUES ",
+		"($,$,$,$,$,$,$,$,$,$,$,$,NULL)", "")
+	insertHashes = manyRows("-- name: InsertLogHashes :exec\nINSERT INTO log_hashes (idx, hash) VALUES ", "($,$)", "")
+	insertLeaves = manyRows("-- name: InsertLeaves :exec\nINSERT INTO log_leaves (leaf, owner, chain, seq) VALUES ", "($,$,$,$)", "")
+	placeEntries = manyRows("-- name: PlaceEntries :execrows\nUPDATE audit_entries SET leaf = v.column1 FROM (VALUES ",
+		"(CAST($ AS BIGINT),CAST($ AS TEXT),CAST($ AS TEXT),CAST($ AS BIGINT))",
+		") AS v WHERE audit_entries.owner = v.column2 AND audit_entries.chain = v.column3 AND audit_entries.seq = v.column4 AND audit_entries.leaf IS NULL")
 )
 
-// statementSizes gives how many rows statements take, from many to one. They are few
-// sizes, because every number of rows is another statement to prepare.
-func (tx *Tx) statementSizes(arguments int) []int {
-	n := postgresArguments
-	if tx.engine == SQLite {
-		n = sqliteArguments
-	}
-	sizes := []int{}
-	for n = max(1, n/arguments); n > 1; n /= 8 {
-		sizes = append(sizes, n)
-	}
-	return append(sizes, 1)
-}
+// sizes are the numbers of rows that a statement is made for: every number is another
+// statement to prepare.
+var sizes = []int{64, 32, 16, 8, 4, 2, 1}
 
-// inBulk writes the rows, many in one statement; a $ of the row's text is the next
-// argument. It gives how many rows were touched.
-func inBulk[T any](ctx context.Context, tx *Tx, before, row, after string, all []T, args func(T) []any) (int64, error) {
-	var touched int64
-	arguments := strings.Count(row, "$")
-	for _, n := range tx.statementSizes(arguments) {
-		if len(all) < n {
-			continue
-		}
-		rows, err := inStatements(ctx, tx, before+repeated(row, n)+after, n*arguments, all[:len(all)/n*n], args)
-		if touched += rows; err != nil {
-			return touched, err
-		}
-		all = all[len(all)/n*n:]
-	}
-	return touched, nil
-}
-
-// inStatements makes the one statement until all rows are written.
-func inStatements[T any](ctx context.Context, tx *Tx, text string, arguments int, all []T, args func(T) []any) (touched int64, err error) {
-	run := func(values []any) (sql.Result, error) { return tx.Raw().ExecContext(ctx, text, values...) }
-	if tx.engine == SQLite { // pgx keeps what it prepared
-		prepared, err := tx.Raw().PrepareContext(ctx, text)
-		if err != nil {
-			return 0, err
-		}
-		defer prepared.Close()
-		run = func(values []any) (sql.Result, error) { return prepared.ExecContext(ctx, values...) }
-	}
-	values := make([]any, 0, arguments)
-	for _, one := range all {
-		if values = append(values, args(one)...); len(values) < arguments {
-			continue
-		}
-		result, err := run(values)
-		if err != nil {
-			return touched, err
-		}
-		rows, err := result.RowsAffected()
-		if err != nil {
-			return touched, err
-		}
-		touched, values = touched+rows, values[:0]
-	}
-	return touched, nil
-}
-
-// repeated gives the row n times with its arguments numbered.
-func repeated(row string, n int) string {
-	var text strings.Builder
-	parts, number := strings.Split(row, "$"), 0
-	for i := range n {
-		if i > 0 {
-			text.WriteByte(',')
-		}
-		for j, part := range parts {
-			if j > 0 {
-				number++
-				text.WriteString("$" + strconv.Itoa(number))
+// manyRows makes a statement for each of the sizes; a $ of the row's text is the next
+// argument.
+func manyRows(before, row, after string) func() map[int]string {
+	return sync.OnceValue(func() map[int]string {
+		texts := map[int]string{}
+		parts := strings.Split(row, "$")
+		for _, size := range sizes {
+			var text strings.Builder
+			text.WriteString(before)
+			n := 0
+			for i := range size {
+				if i > 0 {
+					text.WriteByte(',')
+				}
+				for j, part := range parts {
+					if j > 0 {
+						n++
+						text.WriteString("$" + strconv.Itoa(n))
+					}
+					text.WriteString(part)
+				}
 			}
-			text.WriteString(part)
+			text.WriteString(after)
+			texts[size] = text.String()
+		}
+		return texts
+	})
+}
+
+// prepareBulk makes SQLite's statements ready; they need the one writer, which a
+// transaction holds later.
+func (d *DB) prepareBulk(ctx context.Context) error {
+	d.bulk = map[string]*sql.Stmt{}
+	for _, texts := range []func() map[int]string{insertEntries, insertHashes, insertLeaves, placeEntries} {
+		for _, text := range texts() {
+			stmt, err := d.write.PrepareContext(ctx, text)
+			if err != nil {
+				return err
+			}
+			d.bulk[text] = stmt
 		}
 	}
-	return text.String()
+	return nil
+}
+
+// sqliteArguments is how many arguments a statement of [inNew] has on SQLite at most.
+// SQLite finds each among the names before it: a row of 13 took 29 µs ten to a
+// statement, 39 µs alone and 100 µs two hundred to a statement (November 2026, two
+// busy cores).
+const sqliteArguments = 130
+
+// inNew is inBulk for thousands of rows of tables that seldom get many: SQLite's
+// statements are made for the transaction.
+func inNew[T any](ctx context.Context, tx *Tx, texts func() map[int]string, all []T, args func(T) []any) error {
+	if tx.bulk == nil || len(all) == 0 {
+		_, err := inBulk(ctx, tx, texts, all, args)
+		return err
+	}
+	arguments := len(args(all[0]))
+	for _, size := range sizes {
+		if size > 1 && size*arguments > sqliteArguments || len(all) < size {
+			continue
+		}
+		stmt, err := tx.sql.PrepareContext(ctx, texts()[size])
+		if err != nil {
+			return err
+		}
+		for ; len(all) >= size && err == nil; all = all[size:] {
+			values := make([]any, 0, size*arguments)
+			for _, one := range all[:size] {
+				values = append(values, args(one)...)
+			}
+			_, err = stmt.ExecContext(ctx, values...)
+		}
+		if err = errors.Join(err, stmt.Close()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// inBulk writes all rows, and gives how many were touched.
+func inBulk[T any](ctx context.Context, tx *Tx, texts func() map[int]string, all []T, args func(T) []any) (int64, error) {
+	var touched int64
+	for _, size := range sizes {
+		for len(all) >= size {
+			var values []any
+			for _, one := range all[:size] {
+				values = append(values, args(one)...)
+			}
+			text := texts()[size]
+			result, err := tx.exec(ctx, text, values)
+			if err != nil {
+				return touched, err
+			}
+			if !resultless(text) {
+				rows, err := result.RowsAffected()
+				if err != nil {
+					return touched, err
+				}
+				touched += rows
+			}
+			all = all[size:]
+		}
+	}
+	return touched, nil
+}
+
+func (tx *Tx) exec(ctx context.Context, text string, args []any) (sql.Result, error) {
+	if stmt, ok := tx.bulk[text]; ok {
+		return tx.sql.StmtContext(ctx, stmt).ExecContext(ctx, args...)
+	}
+	return tx.sql.ExecContext(ctx, text, args...)
 }
 
 // LogHashesAt reads stored hashes of the log's tree by their indexes, at most 100 of

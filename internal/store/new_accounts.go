@@ -19,105 +19,84 @@ type NewAccount struct {
 	Contacts    []db.InsertContactParams
 	Facts       []db.PutFactParams
 	Secrets     []db.ImportSecretParams
-	Entry       db.InsertAuditEntryParams
-}
-
-// table is how the rows of one table are written.
-type table[T any] struct {
-	before, row, after string
-	args               func(T) []any
-}
-
-func (t table[T]) insert(ctx context.Context, tx *Tx, rows []T) error {
-	_, err := inBulk(ctx, tx, t.before, t.row, t.after, rows, t.args)
-	return err
+	Entry       db.AuditEntry
 }
 
 // The statements are those of internal/store/queries, with many rows.
 var (
-	hostIDs = table[db.InsertHostIDParams]{
-		"INSERT INTO host_ids (idx, account_id) VALUES ", "($,$)", "",
-		func(r db.InsertHostIDParams) []any { return []any{r.Idx, r.AccountID} },
-	}
-	accounts = table[db.InsertAccountParams]{
-		"INSERT INTO accounts (account_id, realm, host_id, version, locale, created_at, last_sign_in_at, warned_at, epoch, event_seq, chain_seq, chain_head) VALUES ",
-		"($,$,$,$,$,$,$,$,$,$,$,$)", "",
-		func(r db.InsertAccountParams) []any {
-			return []any{
-				r.AccountID, r.Realm, r.HostID, r.Version, r.Locale, r.CreatedAt, r.LastSignInAt, r.WarnedAt, r.Epoch, r.EventSeq, r.ChainSeq, r.ChainHead,
-			}
-		},
-	}
-	identifiers = table[db.InsertIdentifierParams]{
-		"INSERT INTO identifiers (idx, account_id) VALUES ", "($,$)", " ON CONFLICT (idx, account_id) DO NOTHING",
-		func(r db.InsertIdentifierParams) []any { return []any{r.Idx, r.AccountID} },
-	}
-	accountIdentifiers = table[db.InsertAccountIdentifierParams]{
-		"INSERT INTO account_identifiers (account_id, kind, idx, value) VALUES ", "($,$,$,$)", " ON CONFLICT (account_id, kind, idx) DO NOTHING",
-		func(r db.InsertAccountIdentifierParams) []any { return []any{r.AccountID, r.Kind, r.Idx, r.Value} },
-	}
-	accountContacts = table[db.InsertContactParams]{
-		"INSERT INTO account_contacts (account_id, id, kind, position, idx, value, added_at, changed_at, removed_at) VALUES ", "($,$,$,$,$,$,$,$,0)", "",
-		func(r db.InsertContactParams) []any {
-			return []any{r.AccountID, r.ID, r.Kind, r.Position, r.Idx, r.Value, r.AddedAt, r.ChangedAt}
-		},
-	}
-	accountFacts = table[db.PutFactParams]{
-		"INSERT INTO account_facts (account_id, kind, value) VALUES ", "($,$,$)", "",
-		func(r db.PutFactParams) []any { return []any{r.AccountID, r.Kind, r.Value} },
-	}
-	accountSecrets = table[db.ImportSecretParams]{
-		"INSERT INTO account_secrets (account_id, kind, hash, set_at, must_change, imported) VALUES ", "($,$,$,$,0,$)", "",
-		func(r db.ImportSecretParams) []any { return []any{r.AccountID, r.Kind, r.Hash, r.SetAt, r.Imported} },
-	}
-	auditEntries = table[db.InsertAuditEntryParams]{
-		"INSERT INTO audit_entries (owner, chain, seq, at, event, from_state, to_state, payload, nonce, commitment, prev, hash, leaf) VALUES ",
-		"($,$,$,$,$,$,$,$,$,$,$,$,NULL)", "",
-		func(r db.InsertAuditEntryParams) []any {
-			return []any{r.Owner, r.Chain, r.Seq, r.At, r.Event, r.FromState, r.ToState, r.Payload, r.Nonce, r.Commitment, r.Prev, r.Hash}
-		},
-	}
+	insertHostIDs  = manyRows("-- name: InsertHostIDs :exec\nINSERT INTO host_ids (idx, account_id) VALUES ", "($,$)", "")
+	insertAccounts = manyRows("-- name: InsertAccounts :exec\nINSERT INTO accounts "+
+		"(account_id, realm, host_id, version, locale, created_at, last_sign_in_at, warned_at, epoch, event_seq, chain_seq, chain_head) VALUES ",
+		"($,$,$,$,$,$,$,$,$,$,$,$)", "")
+	insertIdentifiers = manyRows("-- name: InsertIdentifiers :exec\nINSERT INTO identifiers (idx, account_id) VALUES ", "($,$)",
+		" ON CONFLICT (idx, account_id) DO NOTHING")
+	insertAccountIdentifiers = manyRows("-- name: InsertAccountIdentifiers :exec\nINSERT INTO account_identifiers (account_id, kind, idx, value) VALUES ",
+		"($,$,$,$)", " ON CONFLICT (account_id, kind, idx) DO NOTHING")
+	insertContacts = manyRows("-- name: InsertContacts :exec\nINSERT INTO account_contacts "+
+		"(account_id, id, kind, position, idx, value, added_at, changed_at, removed_at) VALUES ", "($,$,$,$,$,$,$,$,0)", "")
+	insertFacts   = manyRows("-- name: InsertFacts :exec\nINSERT INTO account_facts (account_id, kind, value) VALUES ", "($,$,$)", "")
+	insertSecrets = manyRows("-- name: InsertSecrets :exec\nINSERT INTO account_secrets (account_id, kind, hash, set_at, must_change, imported) VALUES ",
+		"($,$,$,$,0,$)", "")
 )
 
 // InsertAccounts writes new accounts, many rows in one statement. A host ID that
-// another transaction gave an account first is [ErrStale].
+// another transaction gave an account first fails the transaction, which is then
+// tried again.
 func (tx *Tx) InsertAccounts(ctx context.Context, some []NewAccount) error {
-	var one struct {
-		hostIDs     []db.InsertHostIDParams
-		accounts    []db.InsertAccountParams
-		lookUp      []db.InsertIdentifierParams
-		identifiers []db.InsertAccountIdentifierParams
-		contacts    []db.InsertContactParams
-		facts       []db.PutFactParams
-		secrets     []db.ImportSecretParams
-		entries     []db.InsertAuditEntryParams
-	}
+	var (
+		hostIDs  []db.InsertHostIDParams
+		accounts []db.InsertAccountParams
+		lookUp   []db.InsertIdentifierParams
+		names    []db.InsertAccountIdentifierParams
+		contacts []db.InsertContactParams
+		facts    []db.PutFactParams
+		secrets  []db.ImportSecretParams
+	)
 	for _, a := range some {
-		one.hostIDs, one.accounts = append(one.hostIDs, a.HostID), append(one.accounts, a.Account)
+		hostIDs, accounts = append(hostIDs, a.HostID), append(accounts, a.Account)
 		for _, id := range a.Identifiers {
-			one.lookUp = append(one.lookUp, db.InsertIdentifierParams{Idx: id.Idx, AccountID: id.AccountID})
+			lookUp = append(lookUp, db.InsertIdentifierParams{Idx: id.Idx, AccountID: id.AccountID})
 		}
-		one.identifiers, one.contacts = append(one.identifiers, a.Identifiers...), append(one.contacts, a.Contacts...)
-		one.facts, one.secrets, one.entries = append(one.facts, a.Facts...), append(one.secrets, a.Secrets...), append(one.entries, a.Entry)
+		names, contacts = append(names, a.Identifiers...), append(contacts, a.Contacts...)
+		facts, secrets = append(facts, a.Facts...), append(secrets, a.Secrets...)
+		tx.Record(a.Entry)
 	}
 	// One order for all, so that two transactions with the same host IDs wait for
 	// each other and do not lock each other out.
-	slices.SortFunc(one.hostIDs, func(a, b db.InsertHostIDParams) int { return cmp.Compare(a.Idx, b.Idx) })
-	slices.SortFunc(one.lookUp, func(a, b db.InsertIdentifierParams) int { return cmp.Compare(a.Idx, b.Idx) })
-	if err := hostIDs.insert(ctx, tx, one.hostIDs); err != nil {
-		if Duplicate(err) {
-			return ErrStale
-		}
-		return err
-	}
+	slices.SortFunc(hostIDs, func(a, b db.InsertHostIDParams) int { return cmp.Compare(a.Idx, b.Idx) })
+	slices.SortFunc(lookUp, func(a, b db.InsertIdentifierParams) int { return cmp.Compare(a.Idx, b.Idx) })
 	for _, insert := range []func() error{
-		func() error { return accounts.insert(ctx, tx, one.accounts) },
-		func() error { return identifiers.insert(ctx, tx, one.lookUp) },
-		func() error { return accountIdentifiers.insert(ctx, tx, one.identifiers) },
-		func() error { return accountContacts.insert(ctx, tx, one.contacts) },
-		func() error { return accountFacts.insert(ctx, tx, one.facts) },
-		func() error { return accountSecrets.insert(ctx, tx, one.secrets) },
-		func() error { return auditEntries.insert(ctx, tx, one.entries) },
+		func() error {
+			return inNew(ctx, tx, insertHostIDs, hostIDs, func(r db.InsertHostIDParams) []any { return []any{r.Idx, r.AccountID} })
+		},
+		func() error {
+			return inNew(ctx, tx, insertAccounts, accounts, func(r db.InsertAccountParams) []any {
+				return []any{
+					r.AccountID, r.Realm, r.HostID, r.Version, r.Locale, r.CreatedAt, r.LastSignInAt, r.WarnedAt, r.Epoch, r.EventSeq, r.ChainSeq, r.ChainHead,
+				}
+			})
+		},
+		func() error {
+			return inNew(ctx, tx, insertIdentifiers, lookUp, func(r db.InsertIdentifierParams) []any { return []any{r.Idx, r.AccountID} })
+		},
+		func() error {
+			return inNew(ctx, tx, insertAccountIdentifiers, names, func(r db.InsertAccountIdentifierParams) []any {
+				return []any{r.AccountID, r.Kind, r.Idx, r.Value}
+			})
+		},
+		func() error {
+			return inNew(ctx, tx, insertContacts, contacts, func(r db.InsertContactParams) []any {
+				return []any{r.AccountID, r.ID, r.Kind, r.Position, r.Idx, r.Value, r.AddedAt, r.ChangedAt}
+			})
+		},
+		func() error {
+			return inNew(ctx, tx, insertFacts, facts, func(r db.PutFactParams) []any { return []any{r.AccountID, r.Kind, r.Value} })
+		},
+		func() error {
+			return inNew(ctx, tx, insertSecrets, secrets, func(r db.ImportSecretParams) []any {
+				return []any{r.AccountID, r.Kind, r.Hash, r.SetAt, r.Imported}
+			})
+		},
 	} {
 		if err := insert(); err != nil {
 			return err

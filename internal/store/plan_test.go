@@ -18,7 +18,6 @@ var walks = map[string]string{
 	"ListAPIKeys":        "a realm has a handful",
 	"UnsequencedEntries": "the index holds only what waits, and only entries of one millisecond are sorted",
 	"ListContacts":       "sorts one account's contacts",
-	"ListFormerContacts": "sorts one account's contacts",
 }
 
 var generated = regexp.MustCompile("(?s)const \\w+ = `-- name: (\\w+) :\\w+\n(.*?)`")
