@@ -79,6 +79,9 @@ func New(cfg Config) http.Handler {
 		"GET /{realm}/recover/{intent}":  (*visit).showFind,
 		"POST /{realm}/recover/{intent}": (*visit).openCase,
 
+		"GET /{realm}/takeover":  (*visit).showTakeover,
+		"POST /{realm}/takeover": (*visit).takeOver,
+
 		"GET /{realm}/case":            (*visit).showCase,
 		"GET /{realm}/case/ways":       (*visit).showWays,
 		"GET /{realm}/case/cancel":     (*visit).showCancel,
