@@ -598,3 +598,20 @@ func TestARepeatedProofOfATakeoverGivesTheCaseAgain(t *testing.T) {
 		t.Errorf("it moved to token %d", got)
 	}
 }
+
+// The device that a lost reply named is the one that the repeat names and that was noted.
+func TestARepeatedOutcomeNamesTheDeviceThatWasNoted(t *testing.T) {
+	d := newDesk(t, testkit.Engines[0], []string{hardened})
+	d.enrol(li())
+	c := d.reset(liPhone, from(1)).prove("phone", "sms-code", liPhone)
+	d.check(d.Advance(24 * time.Hour))
+	c.from.Key = "one-press-of-the-button"
+	first, err := d.Claimant.TakeOutcome(ctx, c.from, c.who, goodPassword)
+	d.check(err)
+	second, err := d.Claimant.TakeOutcome(ctx, c.from, c.who, goodPassword)
+	d.check(err)
+	id, _, _ := strings.Cut(second.Device, "~")
+	if first.Device != second.Device || d.number(`SELECT count(*) FROM account_devices WHERE device = '`+id+`'`) != 1 {
+		t.Errorf("%s, then %s", first.Device, second.Device)
+	}
+}

@@ -223,7 +223,9 @@ func (d *Door) TakeOutcome(ctx context.Context, from Caller, who Credentials, se
 	}
 	device := d.device(from.Device)
 	if device == "" {
-		device = casework.NewDevice()
+		// From the case, so that a repeat after a lost answer gives the browser the
+		// same one that was noted.
+		device = d.Keys.CountKey("device", string(a.ID), who.Token)
 	}
 	if err := d.Cases.TakeOutcome(ctx, casework.Taking{Acting: a, Secret: secret, Device: device}); err != nil {
 		return Outcome{}, err

@@ -84,6 +84,11 @@ func (v *visit) again(err error) error {
 	if viewErr != nil {
 		return viewErr
 	}
+	if e.Key == "error.code.expired" && view.Challenge == nil {
+		// It was answered right already, in another tab or before a reply was
+		// lost: nothing else leaves no challenge. The page says what is next.
+		return v.toCase()
+	}
 	v.note(e)
 	if view.Challenge != nil && e.Args["digits"] == nil {
 		e.With("digits", view.Challenge.Digits)
