@@ -84,9 +84,10 @@ func (v *visit) again(err error) error {
 	if viewErr != nil {
 		return viewErr
 	}
-	if e.Key == "error.code.expired" && view.Challenge == nil {
-		// It was answered right already, in another tab or before a reply was
-		// lost: nothing else leaves no challenge. The page says what is next.
+	if (e.Key == "error.code.expired" || e.Key == "error.challenge.unknown") && view.Challenge == nil {
+		// It was answered right already, in another tab, before a reply was lost, or
+		// in the takeover that brought the case here: nothing else leaves no
+		// challenge. The page says what is next.
 		return v.toCase()
 	}
 	v.note(e)
