@@ -94,6 +94,32 @@ func TestALostReplyIsAskedForAgainInChromium(t *testing.T) {
 	}
 }
 
+// Which of two buttons was pressed goes with the form, and while the line is
+// broken the one pressed last: whoever meant to stop a recovery stops it.
+func TestTheButtonPressedLastCountsInChromium(t *testing.T) {
+	s := testkit.Start(t, store.SQLite, []string{"hardened/yichuangtong"})
+	plain := httptest.NewServer(s.Handler())
+	defer plain.Close()
+	w := walk{t: t, s: s, base: plain.URL, lang: "zh-CN", phone: "13800001234"}
+	results, err := s.Accounts.Import(t.Context(), "hardened-yichuangtong", []account.Record{{ID: "li", Phone: w.phone}})
+	if err != nil || results[0].Err != nil {
+		t.Fatal(err, results)
+	}
+	w.ctx = chromium.New(t)
+	w.do("find", chromedp.Navigate(w.base+"/hardened-yichuangtong/recover/reset-password?lang=zh-CN"))
+	w.do("ways", chromedp.SendKeys(`input[name=identifier]`, w.phone), chromedp.Click(`main form button[type=submit]`))
+	w.do("prove", chromedp.Click(`section:first-of-type form button[type=submit]`))
+	w.do("wait", chromedp.SendKeys(`input[name=code]`, s.Inbox.Messages("+86" + w.phone)[0].Code),
+		chromedp.Click(`form:has(input[name=code]) button[type=submit]`))
+	messages := s.Inbox.Messages("+86" + w.phone)
+	link := messages[len(messages)-1].Links[0]
+	w.do("notice", chromedp.Navigate(strings.Replace(link, s.HTTP.URL, w.base, 1)))
+	w.act(offline(true), chromedp.Click(`button[value=mine]`), chromedp.WaitVisible(`.offline:not(:empty)`))
+	w.see("没有网络")
+	w.act(chromedp.Click(`button[value=stop]`), offline(false), chromedp.WaitNotPresent(`button[value=stop]`))
+	w.see("已取消")
+}
+
 // lose fills the field and sends the form; the network goes when the server has
 // taken it, so that no answer comes.
 func (w *walk) lose(l *line, field, value string) {

@@ -75,19 +75,20 @@ const sayOffline = () => { say(navigator.onLine ? "" : document.querySelector("[
 addEventListener("online", sayOffline);
 addEventListener("offline", sayOffline);
 
-// sent are the forms on their way, each with what makes it try again at once.
+// sent are the forms on their way, each with what a button pressed meanwhile does.
 const sent = new Map();
 
 // send posts a form until an answer comes, however often the line breaks: the
-// nonce in it makes all of that one request. Pressing meanwhile sends what is
-// typed now; pressing twice means the same as once.
+// nonce in it makes all of that one request. Pressing while it waits sends what is
+// typed now, by the button pressed last; pressing while it is on its way is the
+// same as pressing once.
 async function send(form, submitter) {
   if (sent.has(form)) {
-    sent.get(form)();
+    sent.get(form)(submitter);
     return;
   }
   let again = () => {};
-  sent.set(form, () => again());
+  sent.set(form, (pressed) => again(pressed));
   const read = () => {
     const fields = new URLSearchParams(new FormData(form));
     if (submitter && submitter.name) fields.append(submitter.name, submitter.value);
@@ -95,27 +96,33 @@ async function send(form, submitter) {
   };
   let body = read();
   for (let wait = 1000; sent.has(form); wait = Math.min(2 * wait, 16000)) {
+    const line = document.querySelector("[data-offline]");
+    const slow = setTimeout(() => say(line.dataset.sending), 1000);
     const stop = new AbortController();
     const timer = setTimeout(() => stop.abort(), 30000); // longer than the server takes for anything, in milliseconds
+    let answer, page;
     try {
-      const answer = await fetch(form.action, { method: "POST", body, signal: stop.signal });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      answer = await fetch(form.action, { method: "POST", body, signal: stop.signal });
+      page = new DOMParser().parseFromString(await answer.text(), "text/html");
       if (!page.querySelector("[data-offline]")) throw new Error("not our page: something on the line answered");
-      sent.delete(form);
-      show(answer, page);
-      return;
     } catch {
-      const line = document.querySelector("[data-offline]");
+      answer = null;
+      clearTimeout(slow);
       say(line.dataset.offline);
       line.scrollIntoView({ block: "center" });
       await new Promise((go) => {
-        again = () => { body = read(); go(); };
+        again = (pressed) => { submitter = pressed; body = read(); go(); };
         addEventListener("online", go, { once: true });
         if (navigator.onLine) setTimeout(go, wait);
       });
       again = () => {};
     } finally {
+      clearTimeout(slow);
       clearTimeout(timer);
+    }
+    if (answer) {
+      sent.delete(form);
+      show(answer, page);
     }
   }
 }
