@@ -58,7 +58,6 @@ func (s *Service) putAll(ctx context.Context, realm recovery.Realm, cleaned []cl
 		})
 	}
 	err := some(0, len(cleaned))
-	defer s.Queue.Wake()
 	if err == nil || recovery.IsKind(err, recovery.KindUnavailable) || ctx.Err() != nil {
 		return err
 	}

@@ -26,8 +26,7 @@ type told struct {
 func (h host) collect() *told {
 	out := &told{}
 	h.Queue.Handle(account.EventJob, func(_ context.Context, job jobs.Job) error {
-		var e account.Event
-		err := job.Read(&e)
+		e, err := account.ReadEvent(job)
 		out.events = append(out.events, e)
 		return err
 	})

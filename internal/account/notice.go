@@ -68,7 +68,6 @@ func (s *Service) SweepDormant(ctx context.Context, realm recovery.Realm) error 
 			}
 			return nil
 		})
-		s.Queue.Wake()
 		if err != nil || len(ids) < sweepBatch {
 			return err
 		}
@@ -77,12 +76,12 @@ func (s *Service) SweepDormant(ctx context.Context, realm recovery.Realm) error 
 }
 
 func (s *Service) dormant(ctx context.Context, tx *store.Tx, id recovery.AccountID, lockBefore time.Time, allowed time.Duration) error {
-	locks, err := tx.ListLocks(ctx, string(id))
+	locks, err := s.Locks(ctx, tx.Queries, id)
 	if err != nil {
 		return err
 	}
 	for _, lock := range locks {
-		if lock.Reason == string(recovery.LockDormant) {
+		if lock.Reason == recovery.LockDormant {
 			return nil
 		}
 	}

@@ -21,6 +21,9 @@ func (e *Edit) setContacts(ctx context.Context, contacts []recovery.Contact, exi
 			return 0, 0, err
 		}
 		for _, row := range rows {
+			if row.RemovedAt != 0 {
+				continue
+			}
 			stale[contactKey(row.Kind, row.Idx, row.Position)] = row
 		}
 	}

@@ -76,19 +76,13 @@ func Append(ctx context.Context, tx *store.Tx, keys *seal.Keyring, chain Chain, 
 	if err != nil {
 		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
 	}
-	row := db.InsertAuditEntryParams{
+	row := db.AuditEntry{
 		Owner: chain.Owner, Chain: chain.ID, Seq: next, At: store.Millis(e.At), Event: e.Event,
 		FromState: string(e.From), ToState: string(e.To), Payload: sealed, Nonce: nonce,
 		Commitment: commit(nonce, payload), Prev: head.Hash,
 	}
 	row.Hash = entryHash(chain.ID, next, row.At, e.Event, string(e.From), string(e.To), row.Commitment, head.Hash)
-	err = tx.InsertAuditEntry(ctx, row)
-	if store.Duplicate(err) {
-		err = store.ErrStale // another transaction went on from the same head and was first
-	}
-	if err != nil {
-		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
-	}
+	tx.Record(row)
 	return Head{Seq: next, Hash: row.Hash}, nil
 }
 

@@ -68,7 +68,11 @@ func (st *step) aimContact(to aim, info recovery.ChannelInfo, candidates []recov
 	var holders []recovery.AccountID
 	var contact recovery.Contact
 	for _, id := range candidates {
-		contacts, err := st.s.Accounts.Contacts(st.ctx, st.tx.Queries, recovery.Realm(st.Realm), id)
+		read, err := st.contacts(id)
+		if err != nil {
+			return to, err
+		}
+		contacts, err := read.OnFile()
 		if err != nil {
 			return to, err
 		}
@@ -92,7 +96,7 @@ func (st *step) aimContact(to aim, info recovery.ChannelInfo, candidates []recov
 // found fills in what is known of the accounts reached.
 func (st *step) found(to aim, ids []recovery.AccountID, contact *recovery.Contact) (aim, error) {
 	for i, id := range ids {
-		row, err := st.tx.GetAccount(st.ctx, string(id))
+		row, err := st.account(id)
 		if err != nil {
 			return to, err
 		}

@@ -152,7 +152,7 @@ func (d *Door) View(ctx context.Context, from Caller, who Credentials) (CaseView
 	if err != nil {
 		return CaseView{}, err
 	}
-	return d.view(ctx, a, who.Case)
+	return d.shown(ctx, who.Case)(d.Cases.Snapshot(ctx, a))
 }
 
 // StartChallenge starts, or sends again, one channel of a way. This is what sends.
@@ -161,10 +161,7 @@ func (d *Door) StartChallenge(ctx context.Context, from Caller, who Credentials,
 	if err != nil {
 		return CaseView{}, err
 	}
-	if err := d.Cases.StartChallenge(ctx, a, way, name); err != nil {
-		return CaseView{}, err
-	}
-	return d.view(ctx, a, who.Case)
+	return d.shown(ctx, who.Case)(d.Cases.StartChallenge(ctx, a, way, name))
 }
 
 // Answer checks the answer to a live challenge. Codes are {"code": …}; real-name
@@ -182,12 +179,9 @@ func (d *Door) Answer(ctx context.Context, from Caller, who Credentials, challen
 	if !ok || opened.Subject() != a.Subject {
 		return CaseView{}, recovery.NotFound("error.challenge.unknown")
 	}
-	if err := d.Cases.Answer(ctx, casework.Answering{
+	return d.shown(ctx, who.Case)(d.Cases.Answer(ctx, casework.Answering{
 		Acting: a, Challenge: recovery.ChallengeID(opened.ID), Answer: channel.Answer(answer), Network: from.Network,
-	}); err != nil {
-		return CaseView{}, err
-	}
-	return d.view(ctx, a, who.Case)
+	}))
 }
 
 // Choose binds the case to one of the accounts of a proven contact. It is final.
@@ -200,10 +194,7 @@ func (d *Door) Choose(ctx context.Context, from Caller, who Credentials, choice 
 	if !ok || opened.Subject() != a.Subject {
 		return CaseView{}, recovery.Conflict("error.choice.unknown")
 	}
-	if err := d.Cases.Choose(ctx, a, recovery.AccountID(opened.ID)); err != nil {
-		return CaseView{}, err
-	}
-	return d.view(ctx, a, who.Case)
+	return d.shown(ctx, who.Case)(d.Cases.Choose(ctx, a, recovery.AccountID(opened.ID)))
 }
 
 // Outcome is a case after its outcome was taken.
@@ -227,11 +218,11 @@ func (d *Door) TakeOutcome(ctx context.Context, from Caller, who Credentials, se
 		// same one that was noted.
 		device = d.Keys.CountKey("device", string(a.ID), who.Token)
 	}
-	if err := d.Cases.TakeOutcome(ctx, casework.Taking{Acting: a, Secret: secret, Device: device}); err != nil {
+	view, err := d.shown(ctx, who.Case)(d.Cases.TakeOutcome(ctx, casework.Taking{Acting: a, Secret: secret, Device: device}))
+	if err != nil {
 		return Outcome{}, err
 	}
-	view, err := d.view(ctx, a, who.Case)
-	return Outcome{View: view, Device: d.deviceCookie(device)}, err
+	return Outcome{View: view, Device: d.deviceCookie(device)}, nil
 }
 
 // Cancel stops the case.
@@ -240,10 +231,7 @@ func (d *Door) Cancel(ctx context.Context, from Caller, who Credentials) (CaseVi
 	if err != nil {
 		return CaseView{}, err
 	}
-	if err := d.Cases.Cancel(ctx, a); err != nil {
-		return CaseView{}, err
-	}
-	return d.view(ctx, a, who.Case)
+	return d.shown(ctx, who.Case)(d.Cases.Cancel(ctx, a))
 }
 
 // LinkView is what the page behind an e-mailed proof link shows.
@@ -303,15 +291,12 @@ func (d *Door) ConfirmLink(ctx context.Context, from Caller, token string) (Open
 		return Opened{}, err
 	}
 	link.acting.Once = d.once(from.Key, token, "confirm-link", token)
-	if err := d.Cases.Answer(ctx, casework.Answering{
+	s, err := d.Cases.Answer(ctx, casework.Answering{
 		Acting: link.acting, Challenge: link.challenge, Answer: channel.Answer{"secret": link.secret}, Network: from.Network,
 		Move: true, Device: d.device(from.Device),
-	}); err != nil {
-		return Opened{}, linkError(err)
-	}
-	s, err := d.Cases.Snapshot(ctx, link.acting)
+	})
 	if err != nil {
-		return Opened{}, err
+		return Opened{}, linkError(err)
 	}
 	if s.Moved != nil {
 		return d.opened(s.Case.Subject, s.Moved.Case, s.Case.Ref, s.Moved.Serial)

@@ -13,12 +13,19 @@ import (
 	"github.com/wanbi/wanbi/internal/secret"
 )
 
-// view reads the case and shapes it to what its claimant may learn.
-func (d *Door) view(ctx context.Context, a casework.Acting, external string) (CaseView, error) {
-	s, err := d.Cases.Snapshot(ctx, a)
-	if err != nil {
-		return CaseView{}, err
+// shown shapes what a step gave, for the case that the caller knows by this ID.
+func (d *Door) shown(ctx context.Context, external string) func(casework.Snapshot, error) (CaseView, error) {
+	return func(s casework.Snapshot, err error) (CaseView, error) {
+		if err != nil {
+			return CaseView{}, err
+		}
+		return d.view(ctx, s, external)
 	}
+}
+
+// view shapes a case to what its claimant may learn.
+func (d *Door) view(ctx context.Context, s casework.Snapshot, external string) (CaseView, error) {
+	var err error
 	v := CaseView{
 		Case: external, Ref: s.Case.Ref, Realm: s.Case.Realm, Intent: s.Case.Intent, State: s.State, Turn: s.State.Turn(),
 		Identifier: identifier.Mask(s.Typed), IdentifierKind: s.Typed.Kind,
@@ -44,10 +51,8 @@ func (d *Door) view(ctx context.Context, a casework.Acting, external string) (Ca
 	case StepUnlock, StepPerson:
 		v.Locks = lockViews(s)
 	}
-	if err != nil {
-		return v, err
-	}
-	return v, d.showNotified(ctx, s, &v)
+	showNotified(s, &v)
+	return v, err
 }
 
 // takeover shapes a takeover. It shows the number as it was typed, and nothing of
@@ -241,17 +246,11 @@ func mask(ids []recovery.Identifier) []MaskedIdentifier {
 }
 
 // showNotified says who was told, once a contact of the account is proven.
-func (d *Door) showNotified(ctx context.Context, s casework.Snapshot, v *CaseView) error {
-	proven := slices.ContainsFunc(s.Proven, func(e recovery.Evidence) bool { return e.Contact != "" })
-	if !proven || s.Case.Account == "" {
-		return nil
+func showNotified(s casework.Snapshot, v *CaseView) {
+	if !slices.ContainsFunc(s.Proven, func(e recovery.Evidence) bool { return e.Contact != "" }) {
+		return
 	}
-	card, err := d.Cases.Card(ctx, s.Case.Realm, s.Case.Account)
-	if err != nil {
-		return err
-	}
-	for _, contact := range card.Contacts {
+	for _, contact := range s.Contacts {
 		v.Notified = append(v.Notified, identifier.MaskContact(contact))
 	}
-	return nil
 }

@@ -60,9 +60,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.consumeBackupCodeStmt, err = db.PrepareContext(ctx, consumeBackupCode); err != nil {
 		return nil, fmt.Errorf("error preparing query ConsumeBackupCode: %w", err)
 	}
-	if q.consumeChallengeStmt, err = db.PrepareContext(ctx, consumeChallenge); err != nil {
-		return nil, fmt.Errorf("error preparing query ConsumeChallenge: %w", err)
-	}
 	if q.consumeChallengesStmt, err = db.PrepareContext(ctx, consumeChallenges); err != nil {
 		return nil, fmt.Errorf("error preparing query ConsumeChallenges: %w", err)
 	}
@@ -98,6 +95,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.dormantAccountsStmt, err = db.PrepareContext(ctx, dormantAccounts); err != nil {
 		return nil, fmt.Errorf("error preparing query DormantAccounts: %w", err)
+	}
+	if q.dropJobStmt, err = db.PrepareContext(ctx, dropJob); err != nil {
+		return nil, fmt.Errorf("error preparing query DropJob: %w", err)
 	}
 	if q.earlierJobsStmt, err = db.PrepareContext(ctx, earlierJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query EarlierJobs: %w", err)
@@ -156,9 +156,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertAccountIdentifierStmt, err = db.PrepareContext(ctx, insertAccountIdentifier); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAccountIdentifier: %w", err)
 	}
-	if q.insertAuditEntryStmt, err = db.PrepareContext(ctx, insertAuditEntry); err != nil {
-		return nil, fmt.Errorf("error preparing query InsertAuditEntry: %w", err)
-	}
 	if q.insertBackupCodeStmt, err = db.PrepareContext(ctx, insertBackupCode); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertBackupCode: %w", err)
 	}
@@ -198,6 +195,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertSignInStmt, err = db.PrepareContext(ctx, insertSignIn); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertSignIn: %w", err)
 	}
+	if q.jobWaitsStmt, err = db.PrepareContext(ctx, jobWaits); err != nil {
+		return nil, fmt.Errorf("error preparing query JobWaits: %w", err)
+	}
 	if q.leafEntriesStmt, err = db.PrepareContext(ctx, leafEntries); err != nil {
 		return nil, fmt.Errorf("error preparing query LeafEntries: %w", err)
 	}
@@ -221,9 +221,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.listFactsStmt, err = db.PrepareContext(ctx, listFacts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListFacts: %w", err)
-	}
-	if q.listFormerContactsStmt, err = db.PrepareContext(ctx, listFormerContacts); err != nil {
-		return nil, fmt.Errorf("error preparing query ListFormerContacts: %w", err)
 	}
 	if q.listLocksStmt, err = db.PrepareContext(ctx, listLocks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLocks: %w", err)
@@ -377,11 +374,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing consumeBackupCodeStmt: %w", cerr)
 		}
 	}
-	if q.consumeChallengeStmt != nil {
-		if cerr := q.consumeChallengeStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing consumeChallengeStmt: %w", cerr)
-		}
-	}
 	if q.consumeChallengesStmt != nil {
 		if cerr := q.consumeChallengesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing consumeChallengesStmt: %w", cerr)
@@ -440,6 +432,11 @@ func (q *Queries) Close() error {
 	if q.dormantAccountsStmt != nil {
 		if cerr := q.dormantAccountsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing dormantAccountsStmt: %w", cerr)
+		}
+	}
+	if q.dropJobStmt != nil {
+		if cerr := q.dropJobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropJobStmt: %w", cerr)
 		}
 	}
 	if q.earlierJobsStmt != nil {
@@ -537,11 +534,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertAccountIdentifierStmt: %w", cerr)
 		}
 	}
-	if q.insertAuditEntryStmt != nil {
-		if cerr := q.insertAuditEntryStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing insertAuditEntryStmt: %w", cerr)
-		}
-	}
 	if q.insertBackupCodeStmt != nil {
 		if cerr := q.insertBackupCodeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertBackupCodeStmt: %w", cerr)
@@ -607,6 +599,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertSignInStmt: %w", cerr)
 		}
 	}
+	if q.jobWaitsStmt != nil {
+		if cerr := q.jobWaitsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing jobWaitsStmt: %w", cerr)
+		}
+	}
 	if q.leafEntriesStmt != nil {
 		if cerr := q.leafEntriesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing leafEntriesStmt: %w", cerr)
@@ -645,11 +642,6 @@ func (q *Queries) Close() error {
 	if q.listFactsStmt != nil {
 		if cerr := q.listFactsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listFactsStmt: %w", cerr)
-		}
-	}
-	if q.listFormerContactsStmt != nil {
-		if cerr := q.listFormerContactsStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listFormerContactsStmt: %w", cerr)
 		}
 	}
 	if q.listLocksStmt != nil {
@@ -848,7 +840,6 @@ type Queries struct {
 	claimJobsStmt               *sql.Stmt
 	clearLockoutsStmt           *sql.Stmt
 	consumeBackupCodeStmt       *sql.Stmt
-	consumeChallengeStmt        *sql.Stmt
 	consumeChallengesStmt       *sql.Stmt
 	countStmt                   *sql.Stmt
 	countEntriesStmt            *sql.Stmt
@@ -861,6 +852,7 @@ type Queries struct {
 	deleteLockStmt              *sql.Stmt
 	deleteReplyStmt             *sql.Stmt
 	dormantAccountsStmt         *sql.Stmt
+	dropJobStmt                 *sql.Stmt
 	earlierJobsStmt             *sql.Stmt
 	endAccountCaseStmt          *sql.Stmt
 	findAccountsStmt            *sql.Stmt
@@ -880,7 +872,6 @@ type Queries struct {
 	insertAPIKeyStmt            *sql.Stmt
 	insertAccountStmt           *sql.Stmt
 	insertAccountIdentifierStmt *sql.Stmt
-	insertAuditEntryStmt        *sql.Stmt
 	insertBackupCodeStmt        *sql.Stmt
 	insertCaseStmt              *sql.Stmt
 	insertCaseRefStmt           *sql.Stmt
@@ -894,6 +885,7 @@ type Queries struct {
 	insertLeafStmt              *sql.Stmt
 	insertReplyStmt             *sql.Stmt
 	insertSignInStmt            *sql.Stmt
+	jobWaitsStmt                *sql.Stmt
 	leafEntriesStmt             *sql.Stmt
 	listAPIKeysStmt             *sql.Stmt
 	listAccountCasesStmt        *sql.Stmt
@@ -902,7 +894,6 @@ type Queries struct {
 	listContactsStmt            *sql.Stmt
 	listEvidenceStmt            *sql.Stmt
 	listFactsStmt               *sql.Stmt
-	listFormerContactsStmt      *sql.Stmt
 	listLocksStmt               *sql.Stmt
 	liveChallengesStmt          *sql.Stmt
 	lockLogHeadStmt             *sql.Stmt
@@ -950,7 +941,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		claimJobsStmt:               q.claimJobsStmt,
 		clearLockoutsStmt:           q.clearLockoutsStmt,
 		consumeBackupCodeStmt:       q.consumeBackupCodeStmt,
-		consumeChallengeStmt:        q.consumeChallengeStmt,
 		consumeChallengesStmt:       q.consumeChallengesStmt,
 		countStmt:                   q.countStmt,
 		countEntriesStmt:            q.countEntriesStmt,
@@ -963,6 +953,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteLockStmt:              q.deleteLockStmt,
 		deleteReplyStmt:             q.deleteReplyStmt,
 		dormantAccountsStmt:         q.dormantAccountsStmt,
+		dropJobStmt:                 q.dropJobStmt,
 		earlierJobsStmt:             q.earlierJobsStmt,
 		endAccountCaseStmt:          q.endAccountCaseStmt,
 		findAccountsStmt:            q.findAccountsStmt,
@@ -982,7 +973,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertAPIKeyStmt:            q.insertAPIKeyStmt,
 		insertAccountStmt:           q.insertAccountStmt,
 		insertAccountIdentifierStmt: q.insertAccountIdentifierStmt,
-		insertAuditEntryStmt:        q.insertAuditEntryStmt,
 		insertBackupCodeStmt:        q.insertBackupCodeStmt,
 		insertCaseStmt:              q.insertCaseStmt,
 		insertCaseRefStmt:           q.insertCaseRefStmt,
@@ -996,6 +986,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertLeafStmt:              q.insertLeafStmt,
 		insertReplyStmt:             q.insertReplyStmt,
 		insertSignInStmt:            q.insertSignInStmt,
+		jobWaitsStmt:                q.jobWaitsStmt,
 		leafEntriesStmt:             q.leafEntriesStmt,
 		listAPIKeysStmt:             q.listAPIKeysStmt,
 		listAccountCasesStmt:        q.listAccountCasesStmt,
@@ -1004,7 +995,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listContactsStmt:            q.listContactsStmt,
 		listEvidenceStmt:            q.listEvidenceStmt,
 		listFactsStmt:               q.listFactsStmt,
-		listFormerContactsStmt:      q.listFormerContactsStmt,
 		listLocksStmt:               q.listLocksStmt,
 		liveChallengesStmt:          q.liveChallengesStmt,
 		lockLogHeadStmt:             q.lockLogHeadStmt,

@@ -347,6 +347,22 @@ func (q *Queries) DeleteReply(ctx context.Context, arg DeleteReplyParams) error 
 	return err
 }
 
+const dropJob = `-- name: DropJob :exec
+DELETE FROM jobs WHERE key = $1 AND id = $2 AND attempt = $3
+`
+
+type DropJobParams struct {
+	Key     string
+	ID      string
+	Attempt int64
+}
+
+// FinishJob of one that nobody asks about any more.
+func (q *Queries) DropJob(ctx context.Context, arg DropJobParams) error {
+	_, err := q.exec(ctx, q.dropJobStmt, dropJob, arg.Key, arg.ID, arg.Attempt)
+	return err
+}
+
 const earlierJobs = `-- name: EarlierJobs :one
 SELECT COUNT(*) AS n FROM jobs WHERE key = $1 AND kind = $2 AND id < $3 AND dead_at = 0
 `
@@ -493,54 +509,18 @@ func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) erro
 	return err
 }
 
-const insertAuditEntry = `-- name: InsertAuditEntry :exec
-INSERT INTO audit_entries (owner, chain, seq, at, event, from_state, to_state, payload, nonce, commitment, prev, hash, leaf)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL)
-`
-
-type InsertAuditEntryParams struct {
-	Owner      string
-	Chain      string
-	Seq        int64
-	At         int64
-	Event      string
-	FromState  string
-	ToState    string
-	Payload    []byte
-	Nonce      []byte
-	Commitment []byte
-	Prev       []byte
-	Hash       []byte
-}
-
-func (q *Queries) InsertAuditEntry(ctx context.Context, arg InsertAuditEntryParams) error {
-	_, err := q.exec(ctx, q.insertAuditEntryStmt, insertAuditEntry,
-		arg.Owner,
-		arg.Chain,
-		arg.Seq,
-		arg.At,
-		arg.Event,
-		arg.FromState,
-		arg.ToState,
-		arg.Payload,
-		arg.Nonce,
-		arg.Commitment,
-		arg.Prev,
-		arg.Hash,
-	)
-	return err
-}
-
 const insertJob = `-- name: InsertJob :exec
-INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '')
+INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '')
 `
 
 type InsertJobParams struct {
-	Key     string
-	ID      string
-	Kind    string
-	DueAt   int64
-	Payload []byte
+	Key        string
+	ID         string
+	Kind       string
+	DueAt      int64
+	Payload    []byte
+	Attempt    int64
+	LeaseUntil int64
 }
 
 func (q *Queries) InsertJob(ctx context.Context, arg InsertJobParams) error {
@@ -550,11 +530,13 @@ func (q *Queries) InsertJob(ctx context.Context, arg InsertJobParams) error {
 		arg.Kind,
 		arg.DueAt,
 		arg.Payload,
+		arg.Attempt,
+		arg.LeaseUntil,
 	)
 	return err
 }
 
-const insertJobOnce = `-- name: InsertJobOnce :execrows
+const insertJobOnce = `-- name: InsertJobOnce :exec
 INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '')
 ON CONFLICT (key, id) DO NOTHING
 `
@@ -567,18 +549,15 @@ type InsertJobOnceParams struct {
 	Payload []byte
 }
 
-func (q *Queries) InsertJobOnce(ctx context.Context, arg InsertJobOnceParams) (int64, error) {
-	result, err := q.exec(ctx, q.insertJobOnceStmt, insertJobOnce,
+func (q *Queries) InsertJobOnce(ctx context.Context, arg InsertJobOnceParams) error {
+	_, err := q.exec(ctx, q.insertJobOnceStmt, insertJobOnce,
 		arg.Key,
 		arg.ID,
 		arg.Kind,
 		arg.DueAt,
 		arg.Payload,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return err
 }
 
 const insertLeaf = `-- name: InsertLeaf :exec
@@ -623,6 +602,33 @@ func (q *Queries) InsertReply(ctx context.Context, arg InsertReplyParams) error 
 		arg.CreatedAt,
 	)
 	return err
+}
+
+const jobWaits = `-- name: JobWaits :many
+SELECT kind FROM jobs WHERE dead_at = 0 AND due_at <= $1 AND lease_until <= $1 LIMIT 1
+`
+
+func (q *Queries) JobWaits(ctx context.Context, now int64) ([]string, error) {
+	rows, err := q.query(ctx, q.jobWaitsStmt, jobWaits, now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var kind string
+		if err := rows.Scan(&kind); err != nil {
+			return nil, err
+		}
+		items = append(items, kind)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const leafEntries = `-- name: LeafEntries :many
@@ -909,7 +915,7 @@ func (q *Queries) SweepReplies(ctx context.Context, createdAt int64) (int64, err
 	return result.RowsAffected()
 }
 
-const touchReply = `-- name: TouchReply :execrows
+const touchReply = `-- name: TouchReply :exec
 UPDATE idempotency SET created_at = created_at WHERE scope = $1 AND key = $2
 `
 
@@ -918,25 +924,19 @@ type TouchReplyParams struct {
 	Key   string
 }
 
-func (q *Queries) TouchReply(ctx context.Context, arg TouchReplyParams) (int64, error) {
-	result, err := q.exec(ctx, q.touchReplyStmt, touchReply, arg.Scope, arg.Key)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) TouchReply(ctx context.Context, arg TouchReplyParams) error {
+	_, err := q.exec(ctx, q.touchReplyStmt, touchReply, arg.Scope, arg.Key)
+	return err
 }
 
-const uncount = `-- name: Uncount :execrows
+const uncount = `-- name: Uncount :exec
 UPDATE counters SET minute_n = minute_n - 1, hour_n = hour_n - 1, day_n = day_n - 1
 WHERE key = $1 AND minute_n > 0 AND hour_n > 0 AND day_n > 0
 `
 
-func (q *Queries) Uncount(ctx context.Context, key string) (int64, error) {
-	result, err := q.exec(ctx, q.uncountStmt, uncount, key)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) Uncount(ctx context.Context, key string) error {
+	_, err := q.exec(ctx, q.uncountStmt, uncount, key)
+	return err
 }
 
 const unsequencedEntries = `-- name: UnsequencedEntries :many

@@ -12,7 +12,7 @@ ON CONFLICT (key) DO UPDATE SET
   day_start    = CASE WHEN counters.day_start <= excluded.day_start - 86400000 THEN excluded.day_start ELSE counters.day_start END
 RETURNING minute_start, minute_n, hour_start, hour_n, day_start, day_n;
 
--- name: Uncount :execrows
+-- name: Uncount :exec
 UPDATE counters SET minute_n = minute_n - 1, hour_n = hour_n - 1, day_n = day_n - 1
 WHERE key = $1 AND minute_n > 0 AND hour_n > 0 AND day_n > 0;
 
@@ -26,11 +26,14 @@ WHERE hour_start > sqlc.arg(since)
 DELETE FROM counters WHERE day_start <= $1;
 
 -- name: InsertJob :exec
-INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '');
+INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '');
 
--- name: InsertJobOnce :execrows
+-- name: InsertJobOnce :exec
 INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '')
 ON CONFLICT (key, id) DO NOTHING;
+
+-- name: JobWaits :many
+SELECT kind FROM jobs WHERE dead_at = 0 AND due_at <= sqlc.arg(now) AND lease_until <= sqlc.arg(now) LIMIT 1;
 
 -- The outer conditions stand again: of two nodes that picked the same rows, the
 -- second waits for the first and then finds its condition false.
@@ -46,6 +49,10 @@ RETURNING key, id, kind, due_at, payload, attempt;
 -- name: FinishJob :execrows
 DELETE FROM jobs WHERE key = $1 AND id = $2 AND attempt = $3;
 
+-- FinishJob of one that nobody asks about any more.
+-- name: DropJob :exec
+DELETE FROM jobs WHERE key = $1 AND id = $2 AND attempt = $3;
+
 -- name: RetryJob :execrows
 UPDATE jobs SET due_at = $4, lease_until = 0, last_error = $5 WHERE key = $1 AND id = $2 AND attempt = $3;
 
@@ -57,10 +64,6 @@ SELECT COUNT(*) AS n FROM jobs WHERE key = $1 AND kind = $2 AND id < $3 AND dead
 
 -- name: DeadJobs :many
 SELECT key, id, kind, due_at, attempt, dead_at, last_error FROM jobs WHERE dead_at > 0 ORDER BY dead_at DESC LIMIT $1;
-
--- name: InsertAuditEntry :exec
-INSERT INTO audit_entries (owner, chain, seq, at, event, from_state, to_state, payload, nonce, commitment, prev, hash, leaf)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL);
 
 -- name: AuditChain :many
 SELECT * FROM audit_entries WHERE owner = $1 AND chain = $2 ORDER BY seq;
@@ -109,7 +112,7 @@ SELECT fingerprint, reply, created_at FROM idempotency WHERE scope = $1 AND key 
 -- name: InsertReply :exec
 INSERT INTO idempotency (scope, key, fingerprint, reply, created_at) VALUES ($1, $2, $3, $4, $5);
 
--- name: TouchReply :execrows
+-- name: TouchReply :exec
 UPDATE idempotency SET created_at = created_at WHERE scope = $1 AND key = $2;
 
 -- name: DeleteReply :exec
