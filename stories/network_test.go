@@ -116,7 +116,8 @@ func TestTheButtonPressedLastCountsInChromium(t *testing.T) {
 	w.do("notice", chromedp.Navigate(strings.Replace(link, s.HTTP.URL, w.base, 1)))
 	w.act(offline(true), chromedp.Click(`button[value=mine]`), chromedp.WaitVisible(`.offline:not(:empty)`))
 	w.see("没有网络")
-	w.act(chromedp.Click(`button[value=stop]`), offline(false), chromedp.WaitNotPresent(`button[value=stop]`))
+	w.act(chromedp.Click(`button[value=stop]`))
+	w.act(offline(false), chromedp.WaitNotPresent(`button[value=stop]`))
 	w.see("已取消")
 }
 

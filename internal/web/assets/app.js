@@ -79,22 +79,21 @@ addEventListener("offline", sayOffline);
 const sent = new Map();
 
 // send posts a form until an answer comes, however often the line breaks: the
-// nonce in it makes all of that one request. Pressing while it waits sends what is
-// typed now, by the button pressed last; pressing while it is on its way is the
-// same as pressing once.
+// nonce in it makes all of that one request. Pressing twice is pressing once, but
+// when the first press did not get through, what is typed and pressed last counts.
 async function send(form, submitter) {
   if (sent.has(form)) {
     sent.get(form)(submitter);
     return;
   }
-  let again = () => {};
-  sent.set(form, (pressed) => again(pressed));
-  const read = () => {
+  const read = (submitter) => {
     const fields = new URLSearchParams(new FormData(form));
     if (submitter && submitter.name) fields.append(submitter.name, submitter.value);
     return fields;
   };
-  let body = read();
+  let body = read(submitter);
+  let next = null, go = () => {};
+  sent.set(form, (pressed) => { next = read(pressed); go(); });
   for (let wait = 1000; sent.has(form); wait = Math.min(2 * wait, 16000)) {
     const line = document.querySelector("[data-offline]");
     const slow = setTimeout(() => say(line.dataset.sending), 1000);
@@ -110,12 +109,15 @@ async function send(form, submitter) {
       clearTimeout(slow);
       say(line.dataset.offline);
       line.scrollIntoView({ block: "center" });
-      await new Promise((go) => {
-        again = (pressed) => { submitter = pressed; body = read(); go(); };
-        addEventListener("online", go, { once: true });
-        if (navigator.onLine) setTimeout(go, wait);
+      await new Promise((resume) => {
+        go = resume;
+        addEventListener("online", resume, { once: true });
+        if (navigator.onLine) setTimeout(resume, wait);
+        if (next) resume();
       });
-      again = () => {};
+      go = () => {};
+      if (next) body = next;
+      next = null;
     } finally {
       clearTimeout(slow);
       clearTimeout(timer);
