@@ -21,6 +21,7 @@ const (
 	NoticeCompleted = "notice.completed"
 	NoticeCancelled = "notice.cancelled"
 	NoticeDisavowed = "notice.disavowed"
+	NoticeMoved     = "notice.moved"
 	NoticeDormant   = "dormant.warning"
 )
 
