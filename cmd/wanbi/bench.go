@@ -53,11 +53,6 @@ func (c benchCommand) Run(s std) error {
 	o := bench.Options{
 		Program: program, Hashes: c.Hash, Clients: c.Clients, Duration: c.Duration, Accounts: c.Accounts, Pairs: c.Pairs,
 		SMTPLatency: c.SMTPLatency, Profiles: c.CPUProfile, Say: s.printf,
-		NewKeys: func(path string) error {
-			quiet := s
-			quiet.out = s.err
-			return keysInitCommand{File: path, Origin: "bench.example.cn/wanbi"}.Run(quiet)
-		},
 	}
 	asked := func(engine string) bool { return len(c.Engines) == 0 || slices.Contains(c.Engines, engine) }
 	if asked("postgres") && c.Postgres != "" {

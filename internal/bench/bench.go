@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/wanbi/wanbi/internal/bench/rig"
 	"github.com/wanbi/wanbi/internal/store"
 )
 
@@ -32,7 +33,6 @@ type Options struct {
 	SMTPLatency time.Duration // how long the mail server takes for one message
 	Profiles    string        // folder for CPU profiles of the servers; empty for none
 	Say         func(format string, args ...any)
-	NewKeys     func(path string) error // makes a key file
 }
 
 // Run measures every combination of database and hash.
@@ -83,9 +83,10 @@ func measure(ctx context.Context, o Options, database, hash string) (run RunFigu
 	if err != nil {
 		return run, err
 	}
-	defer mail.close()
-	b := &installation{Options: o, folder: folder, dsn: dsn, hash: hash, sink: mail, database: engine, run: &run}
-	if err := b.lay(); err != nil {
+	defer mail.Close()
+	laid := &rig.Installation{Program: o.Program, Folder: folder, Database: dsn, Mail: mail.Addr}
+	b := &installation{Options: o, Installation: laid, hash: hash, sink: mail, database: engine, run: &run}
+	if err := b.lay(ctx); err != nil {
 		return run, err
 	}
 	o.Say("%s, %s hash: bringing in %d accounts\n", run.Engine, hash, o.Accounts)
@@ -100,20 +101,19 @@ func measure(ctx context.Context, o Options, database, hash string) (run RunFigu
 
 // serveAndDrive starts the server and measures everything that needs it.
 func (b *installation) serveAndDrive(ctx context.Context) (err error) {
-	s, err := b.startServer(ctx)
-	if err != nil {
+	if err := b.startServer(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
-	b.run.FirstAnswerMS = milliseconds(s.firstAnswer)
-	b.run.IdleMB = s.memory()
+	defer func() { err = errors.Join(err, b.node.Stop()) }()
+	b.run.FirstAnswerMS = milliseconds(b.node.FirstAnswer)
+	b.run.IdleMB = b.memory()
 	b.Say("first answer after %.0f ms, idle %.0f MB\n", b.run.FirstAnswerMS, b.run.IdleMB)
-	b.driver = newDriver(s.origin, b.sink, b.Accounts)
+	b.driver = newDriver(b.node.Origin(), b.sink, b.Accounts)
 	if err := b.driver.warmUp(ctx); err != nil {
 		return err
 	}
 	for _, clients := range b.Clients {
-		load := b.load(ctx, s, clients)
+		load := b.load(ctx, clients)
 		b.run.Loads = append(b.run.Loads, load)
 		b.Say("%s\n", load)
 	}
@@ -131,13 +131,13 @@ func (b *installation) serveAndDrive(ctx context.Context) (err error) {
 }
 
 // load sends recoveries for the duration, from so many clients at once.
-func (b *installation) load(ctx context.Context, s *process, clients int) Load {
-	before := b.usage(s)
+func (b *installation) load(ctx context.Context, clients int) Load {
+	before := b.usage()
 	began := time.Now()
 	samples := b.driver.run(ctx, clients, b.Duration)
 	took := time.Since(began)
-	used := b.usage(s).minus(before)
-	load := Load{Clients: clients, Seconds: took.Seconds(), MemoryMB: s.memory()}
+	used := b.usage().minus(before)
+	load := Load{Clients: clients, Seconds: took.Seconds(), MemoryMB: b.memory()}
 	load.sum(samples)
 	if load.Recoveries > 0 {
 		n := float64(load.Recoveries)
@@ -149,7 +149,7 @@ func (b *installation) load(ctx context.Context, s *process, clients int) Load {
 
 // untilSequenced waits until the log has every entry that was written.
 func (b *installation) untilSequenced(ctx context.Context) (float64, error) {
-	d, err := store.Open(b.dsn)
+	d, err := store.Open(b.Database)
 	if err != nil {
 		return 0, err
 	}

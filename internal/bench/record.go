@@ -22,11 +22,11 @@ const receipts = 200
 
 // record measures the audit log that the recoveries left.
 func (b *installation) record(ctx context.Context) error {
-	keys, err := seal.Load(b.file("keys.json"))
+	keys, err := seal.Load(b.File("keys.json"))
 	if err != nil {
 		return err
 	}
-	d, err := store.Open(b.dsn)
+	d, err := store.Open(b.Database)
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,11 @@ func (s spent) minus(o spent) spent {
 }
 
 // usage reads what every process has spent until now.
-func (b *installation) usage(s *process) spent {
+func (b *installation) usage() spent {
 	var own syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &own)
 	return spent{
-		server: stat(s.cmd.Process.Pid).cpu, database: b.database.cpu(),
+		server: stat(b.node.PID()).cpu, database: b.database.cpu(),
 		driver: time.Duration(own.Utime.Nano() + own.Stime.Nano()),
 	}
 }
