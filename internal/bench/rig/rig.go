@@ -41,7 +41,7 @@ intents:
       - name: email
         prove: [email-code]
         accept-risk: "a realm for measurements: one code and no wait"
-limits: {network-per-hour: 100000}
+limits: {network-per-hour: 100000, messages-per-minute: 5}
 help:
   phone: "400-000-0000"
   prepare: {zh-CN: 无, en: Nothing}
@@ -210,17 +210,24 @@ func (n *Node) Answers(ctx context.Context) error {
 	return fmt.Errorf("%s did not answer within %s", n.Name, StartWithin)
 }
 
-// PID is the number of the process that runs or ran last.
+// PID is the number of the process that runs.
 func (n *Node) PID() int { return n.process.Process.Pid }
+
+// Running reports whether a server was started and not ended by us.
+func (n *Node) Running() bool { return n.process != nil }
 
 // Stop ends the server as an operator would and waits for it.
 func (n *Node) Stop() error {
-	return errors.Join(n.process.Process.Signal(syscall.SIGTERM), <-n.ended)
+	process := n.process
+	n.process = nil
+	return errors.Join(process.Process.Signal(syscall.SIGTERM), <-n.ended)
 }
 
 // Kill ends the server with SIGKILL and waits until it is gone.
 func (n *Node) Kill() error {
-	if err := n.process.Process.Kill(); err != nil {
+	process := n.process
+	n.process = nil
+	if err := process.Process.Kill(); err != nil {
 		return err
 	}
 	err := <-n.ended

@@ -1,0 +1,61 @@
+package faults
+
+import (
+	"fmt"
+	"sync"
+)
+
+// Recovery is what one client saw of one recovery. What it did not see, such as a
+// step whose reply was lost, is not in it: the checker holds the server to what
+// was acknowledged.
+type Recovery struct {
+	Account int  // its number
+	Known   bool // whether the identifier has an account
+
+	Ref        string   // of the case, once its opening was acknowledged
+	State      string   // the furthest state that a reply told
+	Challenges []string // acknowledged, in their order
+	Code       string   // accepted
+	Answered   bool     // the code's acceptance was acknowledged
+	Completed  bool     // so was the new secret
+	Secret     string   // the new one
+	Broken     bool     // the client gave up: the steps after those above have an unknown end
+
+	// Wrong are replies that should not be, such as a code that worked twice.
+	Wrong []string
+
+	id, token, openKey string
+}
+
+// wrong notes a reply that should not be.
+func (r *Recovery) wrong(format string, args ...any) {
+	r.Wrong = append(r.Wrong, fmt.Sprintf(format, args...))
+}
+
+// Record is what all clients saw.
+type Record struct {
+	mu           sync.Mutex
+	Recoveries   []*Recovery
+	Acknowledged int // replies of 2xx to steps
+	Unknown      int // requests that got no reply, and were sent again
+	Refused      int // replies of 5xx, after which the request was sent again
+}
+
+func (r *Record) add(one *Recovery) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.Recoveries = append(r.Recoveries, one)
+}
+
+func (r *Record) count(counter *int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*counter++
+}
+
+// acknowledged is how many steps were, until now.
+func (r *Record) acknowledged() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Acknowledged
+}

@@ -1,0 +1,128 @@
+package faults
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Engine names what the servers keep their data in.
+type Engine string
+
+// The engines that scenarios run on.
+const (
+	SQLite     Engine = "sqlite"
+	PostgreSQL Engine = "postgres"
+)
+
+// Scenario breaks one thing, again and again, while clients work.
+type Scenario struct {
+	Name    string
+	Says    string // what breaks
+	Engines []Engine
+	run     func(ctx context.Context, o Options, engine Engine) (Result, error)
+}
+
+// Scenarios are all there are.
+var Scenarios = []Scenario{
+	{"kill", "the server is killed (SIGKILL) at random moments and started again", []Engine{SQLite, PostgreSQL}, killed},
+	{"two-nodes", "two servers share a database, and one or the other is killed", []Engine{PostgreSQL}, oneOfTwoKilled},
+}
+
+// Run runs the scenario in a folder of its own.
+func (s Scenario) Run(ctx context.Context, o Options, engine Engine) (Result, error) {
+	r, err := s.run(ctx, o, engine)
+	r.Scenario = s.Name + " " + string(engine)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", r.Scenario, err)
+	}
+	return r, err
+}
+
+// killed kills the only server.
+func killed(ctx context.Context, o Options, engine Engine) (Result, error) {
+	return o.on(ctx, engine, 1, func(ctx context.Context, w *World) error {
+		return w.kill(ctx)
+	})
+}
+
+// oneOfTwoKilled kills one of two servers while the other goes on.
+func oneOfTwoKilled(ctx context.Context, o Options, engine Engine) (Result, error) {
+	return o.on(ctx, engine, 2, func(ctx context.Context, w *World) error {
+		return w.kill(ctx)
+	})
+}
+
+// on makes a world on an engine, starts it, and runs f while clients work.
+func (o Options) on(ctx context.Context, engine Engine, nodes int, f func(context.Context, *World) error) (r Result, err error) {
+	dsn := "sqlite:" + filepath.Join(o.Folder, "wanbi.db")
+	if engine == PostgreSQL {
+		var drop func() error
+		if dsn, drop, err = o.database(ctx); err != nil {
+			return r, err
+		}
+		defer func() { err = errors.Join(err, drop()) }()
+	}
+	w, err := newWorld(ctx, o, dsn, nodes)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, w.close()) }()
+	if err := w.start(ctx); err != nil {
+		return r, err
+	}
+	return w.under(ctx, func(ctx context.Context) error { return f(ctx, w) })
+}
+
+// database makes a database in the PostgreSQL that was given.
+func (o Options) database(ctx context.Context) (dsn string, drop func() error, err error) {
+	u, err := url.Parse(o.Postgres)
+	if err != nil || u.Scheme == "" {
+		return "", nil, errors.New("no PostgreSQL was named")
+	}
+	admin, err := open(o.Postgres)
+	if err != nil {
+		return "", nil, err
+	}
+	name := "wanbi_faults_" + fmt.Sprintf("%x", uuid.New())[:16]
+	if _, err := admin.ExecContext(ctx, "CREATE DATABASE "+name); err != nil {
+		return "", nil, errors.Join(err, admin.Close())
+	}
+	u.Path = "/" + name
+	return u.String(), func() error {
+		_, err := admin.Exec("DROP DATABASE " + name + " WITH (FORCE)")
+		return errors.Join(err, admin.Close())
+	}, nil
+}
+
+// kill kills one node after another at random moments. A killed one is started
+// again at once; while it is the only one, clients find nobody there.
+func (w *World) kill(ctx context.Context) error {
+	draw := rand.New(rand.NewPCG(w.Seed, 1<<32))
+	for w.broke < w.Faults {
+		if err := pause(ctx, time.Duration(100+draw.IntN(1400))*time.Millisecond); err != nil {
+			return err
+		}
+		n := w.Nodes[draw.IntN(len(w.Nodes))]
+		before := w.driver.acknowledged()
+		w.broke++
+		if err := n.Kill(); err != nil {
+			return err
+		}
+		if err := n.Start(ctx, "serve"); err != nil {
+			return err
+		}
+		w.Say("kill %d of %d: %s, after %d acknowledged steps; answers again after %s\n",
+			w.broke, w.Faults, n.Name, before, n.FirstAnswer.Round(time.Millisecond))
+		if err := w.progress(ctx, 10); err != nil {
+			return err
+		}
+	}
+	return nil
+}
