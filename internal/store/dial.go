@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // beyondStatement is how much longer than its longest statement a PostgreSQL may
@@ -30,6 +31,21 @@ func boundSilence(config *pgx.ConnConfig) {
 		}
 		return &bounded{Conn: c, limit: limit}, nil
 	}
+}
+
+// wakeWithin is how long a connection that was idle may take to show that it lives.
+// The pool tries three before it makes a new one.
+const wakeWithin = 2 * time.Second
+
+// asleep tries a connection that was idle for more than a second. True has the pool
+// try once more, find it closed, and take another.
+func asleep(ctx context.Context, p stdlib.ShouldPingParams) bool {
+	if p.IdleDuration <= time.Second {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, wakeWithin)
+	defer cancel()
+	return p.Conn.PgConn().Ping(ctx) != nil
 }
 
 // bounded is a connection whose reads and writes end after the limit. A deadline

@@ -124,7 +124,7 @@ func openPostgres(dsn string) (*DB, error) {
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	boundSilence(config)
-	pool := stdlib.OpenDB(*config)
+	pool := stdlib.OpenDB(*config, stdlib.OptionShouldPing(asleep))
 	pool.SetMaxOpenConns(20)
 	pool.SetMaxIdleConns(20)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
