@@ -61,7 +61,7 @@ func TestT28_NothingIsLostAndNothingIsDoneTwice(t *testing.T) {
 				for _, line := range r.Lines {
 					t.Error(line)
 				}
-				if r.Completed == 0 || r.Unknown == 0 {
+				if r.Completed == 0 || r.Faults == 0 {
 					t.Errorf("nothing was shown: %+v", r)
 				}
 				t.Logf("%+v", r)

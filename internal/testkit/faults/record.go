@@ -34,11 +34,16 @@ func (r *Recovery) wrong(format string, args ...any) {
 
 // Record is what all clients saw.
 type Record struct {
-	mu           sync.Mutex
-	Recoveries   []*Recovery
-	Acknowledged int // replies of 2xx to steps
+	mu         sync.Mutex
+	Recoveries []*Recovery
+	Replies
+}
+
+// Replies counts how requests ended.
+type Replies struct {
+	Acknowledged int // steps that got 2xx
 	Unknown      int // requests that got no reply, and were sent again
-	Refused      int // replies of 5xx, after which the request was sent again
+	Refused      int // requests that got 503, and were sent again
 }
 
 func (r *Record) add(one *Recovery) {
@@ -53,9 +58,12 @@ func (r *Record) count(counter *int) {
 	*counter++
 }
 
-// acknowledged is how many steps were, until now.
-func (r *Record) acknowledged() int {
+// replies are those until now.
+func (r *Record) replies() Replies {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.Acknowledged
+	return r.Replies
 }
+
+// acknowledged is how many steps were, until now.
+func (r *Record) acknowledged() int { return r.replies().Acknowledged }

@@ -32,6 +32,10 @@ type Scenario struct {
 // Scenarios are all there are.
 var Scenarios = []Scenario{
 	{"kill", "the server is killed (SIGKILL) at random moments and started again", []Engine{SQLite, PostgreSQL}, killed},
+	{"mail", "the mail server is away for a while", []Engine{SQLite, PostgreSQL}, mailAway},
+	{"database", "the database crashes and is back at once, or after seconds", []Engine{PostgreSQL}, databaseAway},
+	{"slow", "the way to the database is slow, and then nothing comes through", []Engine{PostgreSQL}, databaseSlow},
+	{"standby", "the primary is killed (SIGKILL) and its synchronous standby promoted", []Engine{PostgreSQL}, promoted},
 	{"two-nodes", "two servers share a database, and one or the other is killed", []Engine{PostgreSQL}, oneOfTwoKilled},
 }
 
@@ -69,6 +73,11 @@ func (o Options) on(ctx context.Context, engine Engine, nodes int, f func(contex
 		}
 		defer func() { err = errors.Join(err, drop()) }()
 	}
+	return o.world(ctx, dsn, nodes, f)
+}
+
+// world makes a world on a database, starts it, and runs f while clients work.
+func (o Options) world(ctx context.Context, dsn string, nodes int, f func(context.Context, *World) error) (r Result, err error) {
 	w, err := newWorld(ctx, o, dsn, nodes)
 	if err != nil {
 		return r, err
@@ -105,13 +114,9 @@ func (o Options) database(ctx context.Context) (dsn string, drop func() error, e
 // again at once; while it is the only one, clients find nobody there.
 func (w *World) kill(ctx context.Context) error {
 	draw := rand.New(rand.NewPCG(w.Seed, 1<<32))
-	for w.broke < w.Faults {
-		if err := pause(ctx, time.Duration(100+draw.IntN(1400))*time.Millisecond); err != nil {
-			return err
-		}
+	return w.again(ctx, draw, func() error {
 		n := w.Nodes[draw.IntN(len(w.Nodes))]
 		before := w.driver.acknowledged()
-		w.broke++
 		if err := n.Kill(); err != nil {
 			return err
 		}
@@ -120,6 +125,21 @@ func (w *World) kill(ctx context.Context) error {
 		}
 		w.Say("kill %d of %d: %s, after %d acknowledged steps; answers again after %s\n",
 			w.broke, w.Faults, n.Name, before, n.FirstAnswer.Round(time.Millisecond))
+		return nil
+	})
+}
+
+// again breaks something as often as asked, at random moments, and waits each time
+// until clients get on.
+func (w *World) again(ctx context.Context, draw *rand.Rand, breakIt func() error) error {
+	for w.broke < w.Faults {
+		if err := pause(ctx, time.Duration(100+draw.IntN(1400))*time.Millisecond); err != nil {
+			return err
+		}
+		w.broke++
+		if err := breakIt(); err != nil {
+			return err
+		}
 		if err := w.progress(ctx, 10); err != nil {
 			return err
 		}

@@ -139,14 +139,12 @@ func (w *World) close() (err error) {
 
 // Result is how a scenario ended.
 type Result struct {
-	Scenario     string
-	Faults       int // how often something was broken
-	Recoveries   int
-	Completed    int
-	Acknowledged int
-	Unknown      int // requests without a reply
-	Refused      int // 503
-	Took         time.Duration
+	Scenario   string
+	Faults     int // how often something was broken
+	Recoveries int
+	Completed  int
+	Took       time.Duration
+	Replies
 	Losses
 }
 
@@ -165,8 +163,7 @@ func (w *World) under(ctx context.Context, f func(context.Context) error) (Resul
 	}
 	d := w.driver
 	r := Result{
-		Faults: w.broke, Recoveries: len(d.Recoveries), Acknowledged: d.Acknowledged, Unknown: d.Unknown, Refused: d.Refused,
-		Losses: Check(d.Recoveries, found), Took: time.Since(began),
+		Faults: w.broke, Recoveries: len(d.Recoveries), Replies: d.replies(), Losses: Check(d.Recoveries, found), Took: time.Since(began),
 	}
 	for _, one := range d.Recoveries {
 		r.Completed += count(one.Completed)
