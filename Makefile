@@ -51,8 +51,7 @@ bench: ## measure whole recoveries on both engines (ARGS=… for wanbi bench); w
 
 faults: ## break real servers under load and see that nothing is lost (ARGS=… for runfaults)
 	scripts/install-test-tools
-	CGO_ENABLED=0 go build -trimpath -o bin/wanbi ./cmd/wanbi
-	go run ./internal/testkit/faults/runfaults -program bin/wanbi $(ARGS)
+	go run ./internal/testkit/faults/runfaults $(ARGS)
 
 microbench: ## run the Go benchmarks and name the machine
 	scripts/microbench

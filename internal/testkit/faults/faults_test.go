@@ -1,12 +1,9 @@
 package faults_test
 
 import (
-	"errors"
+	"context"
 	"flag"
-	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"sync"
 	"testing"
 
@@ -28,29 +25,30 @@ func TestMain(m *testing.M) {
 
 var folder string
 
-// program builds the server once.
-var program = sync.OnceValues(func() (path string, err error) {
+// programs builds the servers once.
+var programs = sync.OnceValues(func() (p faults.Programs, err error) {
 	if folder, err = os.MkdirTemp("", "wanbi-faults-"); err != nil {
-		return "", err
+		return p, err
 	}
-	path = filepath.Join(folder, "wanbi")
-	if out, err := exec.Command("go", "build", "-o", path, "github.com/wanbi/wanbi/cmd/wanbi").CombinedOutput(); err != nil {
-		return "", errors.Join(err, fmt.Errorf("%s", out))
-	}
-	return path, nil
+	return faults.Build(context.Background(), folder)
 })
 
 // T28: each scenario, short. `make faults` runs them for longer.
 func TestT28_NothingIsLostAndNothingIsDoneTwice(t *testing.T) {
-	binary, err := program()
+	built, err := programs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range faults.Scenarios {
 		for _, engine := range s.Engines {
 			t.Run(s.Name+"/"+string(engine), func(t *testing.T) {
+				if s.CannotRun != nil {
+					if why := s.CannotRun(); why != "" {
+						t.Skip(why)
+					}
+				}
 				t.Parallel()
-				o := faults.Options{Program: binary, Folder: t.TempDir(), Seed: 1, Clients: 4, Accounts: 500, Faults: 3, Say: t.Logf}
+				o := faults.Options{Programs: built, Folder: t.TempDir(), Seed: 1, Clients: 4, Accounts: 500, Faults: 3, Say: t.Logf}
 				if engine == faults.PostgreSQL {
 					o.Postgres = postgres.Database(t)
 				}

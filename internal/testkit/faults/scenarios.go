@@ -26,17 +26,21 @@ type Scenario struct {
 	Name    string
 	Says    string // what breaks
 	Engines []Engine
-	run     func(ctx context.Context, o Options, engine Engine) (Result, error)
+	// CannotRun says why it cannot be run here, empty when it can; nil when it always can.
+	CannotRun func() string
+	run       func(ctx context.Context, o Options, engine Engine) (Result, error)
 }
 
 // Scenarios are all there are.
 var Scenarios = []Scenario{
-	{"kill", "the server is killed (SIGKILL) at random moments and started again", []Engine{SQLite, PostgreSQL}, killed},
-	{"mail", "the mail server is away for a while", []Engine{SQLite, PostgreSQL}, mailAway},
-	{"database", "the database crashes and is back at once, or after seconds", []Engine{PostgreSQL}, databaseAway},
-	{"slow", "the way to the database is slow, and then nothing comes through", []Engine{PostgreSQL}, databaseSlow},
-	{"standby", "the primary is killed (SIGKILL) and its synchronous standby promoted", []Engine{PostgreSQL}, promoted},
-	{"two-nodes", "two servers share a database, and one or the other is killed", []Engine{PostgreSQL}, oneOfTwoKilled},
+	{"kill", "the server is killed (SIGKILL) at random moments and started again", []Engine{SQLite, PostgreSQL}, nil, killed},
+	{"mail", "the mail server is away for a while", []Engine{SQLite, PostgreSQL}, nil, mailAway},
+	{"database", "the database crashes and is back at once, or after seconds", []Engine{PostgreSQL}, nil, databaseAway},
+	{"slow", "the way to the database is slow, and then nothing comes through", []Engine{PostgreSQL}, nil, databaseSlow},
+	{"standby", "the primary is killed (SIGKILL) and its synchronous standby promoted", []Engine{PostgreSQL}, nil, promoted},
+	{"disk", "the disk is full for a while", []Engine{SQLite}, needsRoot, diskFull},
+	{"upgrade", "two servers are upgraded one by one over a migration", []Engine{PostgreSQL}, nil, upgraded},
+	{"two-nodes", "two servers share a database, and one or the other is killed", []Engine{PostgreSQL}, nil, oneOfTwoKilled},
 }
 
 // Run runs the scenario in a folder of its own.

@@ -24,7 +24,7 @@ import (
 
 // Options say how much is done.
 type Options struct {
-	Program  string // the wanbi binary
+	Programs
 	Folder   string // empty; everything is made in it
 	Postgres string // URL of a superuser of a PostgreSQL, for the scenarios that do not break it
 	Seed     uint64 // draws what clients do and when things break
@@ -57,7 +57,7 @@ func newWorld(ctx context.Context, o Options, database string, nodes int) (w *Wo
 	if w.host, err = startHost(); err != nil {
 		return nil, err
 	}
-	w.Installation = &rig.Installation{Program: o.Program, Folder: o.Folder, Database: database, Mail: w.mail.Addr, Events: w.host.url}
+	w.Installation = &rig.Installation{Program: o.Now, Folder: o.Folder, Database: database, Mail: w.mail.Addr, Events: w.host.url}
 	if err := w.Lay(ctx); err != nil {
 		return nil, err
 	}
@@ -151,9 +151,14 @@ type Result struct {
 // under runs f while clients work, and checks what is left.
 func (w *World) under(ctx context.Context, f func(context.Context) error) (Result, error) {
 	began := time.Now()
-	w.driver.begin(ctx, w.Clients, w.Seed)
+	working, leave := context.WithCancel(ctx)
+	defer leave()
+	w.driver.begin(working, w.Clients, w.Seed)
 	err := f(ctx)
-	w.driver.end(ctx)
+	if err != nil {
+		leave() // what is broken may stay so
+	}
+	w.driver.end(working)
 	if err = errors.Join(err, ctx.Err()); err != nil {
 		return Result{}, err
 	}
@@ -175,13 +180,18 @@ func (w *World) under(ctx context.Context, f func(context.Context) error) (Resul
 // broken works again.
 func (w *World) progress(ctx context.Context, steps int) error {
 	from := w.driver.acknowledged()
+	return w.until(ctx, fmt.Sprintf("%d more steps are acknowledged", steps), func(r Replies) bool { return r.Acknowledged >= from+steps })
+}
+
+// until waits for what the replies to clients show.
+func (w *World) until(ctx context.Context, what string, shows func(Replies) bool) error {
 	deadline := time.Now().Add(patience)
-	for w.driver.acknowledged() < from+steps {
+	for !shows(w.driver.replies()) {
 		if err := pause(ctx, 10*time.Millisecond); err != nil {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%d steps were acknowledged in %s, and not %d", w.driver.acknowledged()-from, patience, steps)
+			return fmt.Errorf("%s: not within %s; there were %+v", what, patience, w.driver.replies())
 		}
 	}
 	return nil

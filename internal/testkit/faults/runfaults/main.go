@@ -1,8 +1,8 @@
 // Command runfaults breaks real servers while clients recover accounts, and says
 // whether anything was lost:
 //
-//	runfaults -program bin/wanbi -faults 20
-//	runfaults -program bin/wanbi -scenario kill -engine sqlite -seed 7
+//	runfaults -faults 20
+//	runfaults -scenario kill -engine sqlite -seed 7
 //
 // The exit status is 1 when something was lost, with the evidence.
 //
@@ -17,7 +17,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -38,7 +37,6 @@ func main() {
 
 func run(ctx context.Context) (err error) {
 	o := faults.Options{Say: func(format string, args ...any) { fmt.Printf(format, args...) }}
-	flag.StringVar(&o.Program, "program", "bin/wanbi", "the server to break")
 	flag.IntVar(&o.Faults, "faults", 20, "how often each scenario breaks what it breaks")
 	flag.IntVar(&o.Clients, "clients", 8, "clients at once")
 	flag.IntVar(&o.Accounts, "accounts", 5000, "to bring in; each recovery uses up one")
@@ -46,7 +44,12 @@ func run(ctx context.Context) (err error) {
 	only := flag.String("scenario", "", "one of them; left out, all: "+names())
 	engine := flag.String("engine", "", "sqlite or postgres; left out, both")
 	flag.Parse()
-	if o.Program, err = filepath.Abs(o.Program); err != nil {
+	folder, err := os.MkdirTemp("", "wanbi-faults-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	if o.Programs, err = faults.Build(ctx, folder); err != nil {
 		return err
 	}
 	cluster, err := postgres.Start()
@@ -63,6 +66,10 @@ func run(ctx context.Context) (err error) {
 				continue
 			}
 			fmt.Printf("== %s, %s: %s\n", s.Name, e, s.Says)
+			if s.CannotRun != nil && s.CannotRun() != "" {
+				fmt.Printf("left out: %s\n", s.CannotRun())
+				continue
+			}
 			r, err := one(ctx, o, s, e)
 			if err != nil {
 				return err
