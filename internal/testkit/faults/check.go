@@ -70,7 +70,10 @@ func (l *Losses) recovery(r *Recovery, f Found) {
 		return
 	}
 	codes := distinct(f.Letters[to], isCode)
-	if len(codes) < len(r.Challenges) {
+	if len(codes) > 0 && r.Overdue {
+		lost("a code was sent whose time was over")
+	}
+	if len(codes) < len(r.Challenges) && !r.Overdue {
 		lost("%d challenges were acknowledged, and %d codes were sent", len(r.Challenges), len(codes))
 	}
 	if len(codes) > len(r.Challenges) && !r.Broken {

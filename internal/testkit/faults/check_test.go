@@ -69,6 +69,7 @@ func TestEachLossIsFound(t *testing.T) {
 			nobody := r[1].identifier()
 			f.Letters[nobody] = append(f.Letters[nobody], rig.Letter{To: nobody, ID: "h", Subject: "Your code", Text: "333333"})
 		}, "1 codes were sent to somebody without an account"},
+		"a code whose time was over":           {func(r []*Recovery, _ *Found) { r[0].Overdue = true }, "a code was sent whose time was over"},
 		"a repeat that is another message":     {func(_ []*Recovery, f *Found) { f.Letters[to][2].Text = "333333" }, "came again as another"},
 		"a repeat under another Message-ID":    {func(_ []*Recovery, f *Found) { f.Letters[to][2].ID = "h" }, "3 codes were sent for 2"},
 		"a message without a Message-ID":       {func(_ []*Recovery, f *Found) { f.Letters[second][0].ID = "" }, "has no Message-ID"},

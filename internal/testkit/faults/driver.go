@@ -22,9 +22,10 @@ const (
 	// again when its lease is over, after 30 seconds; what could not be delivered
 	// for longer waits for longer.
 	patience = 3 * time.Minute
-	// replyWithin is how long a client waits for one reply: longer than the
-	// server's longest statement.
-	replyWithin = 15 * time.Second
+	// replyWithin is how long a client waits for one reply: longer than the server
+	// waits for a database that falls silent, which is 12 seconds after two idle
+	// connections that did not wake within two seconds each.
+	replyWithin = 20 * time.Second
 )
 
 // driver runs clients that recover one account after another.
@@ -74,7 +75,7 @@ func (d *driver) end(ctx context.Context) {
 	d.running.Wait()
 	c := &client{driver: d, draw: mathrand.New(mathrand.NewPCG(0, 0))}
 	for _, r := range d.Recoveries {
-		if r.Known && !r.Broken && !r.Answered && len(r.Challenges) > 0 {
+		if r.Known && !r.Broken && !r.Overdue && !r.Answered && len(r.Challenges) > 0 {
 			c.r = r
 			c.goOn(ctx)
 		}

@@ -50,8 +50,8 @@ func databaseAway(ctx context.Context, o Options, _ Engine) (r Result, err error
 	})
 }
 
-// frozenFor is longer than any request or statement may wait.
-const frozenFor = 25 * time.Second
+// frozenFor is longer than any request may wait.
+const frozenFor = replyWithin + 10*time.Second
 
 // databaseSlow slows the way to the database down, and then freezes it: requests
 // must be refused and not hang, and all is well when it thaws.

@@ -19,6 +19,7 @@ type Recovery struct {
 	Answered   bool     // the code's acceptance was acknowledged
 	Completed  bool     // so was the new secret
 	Secret     string   // the new one
+	Overdue    bool     // the code's time was over before it could be sent
 	Broken     bool     // the client gave up: the steps after those above have an unknown end
 
 	// Wrong are replies that should not be, such as a code that worked twice.

@@ -35,6 +35,8 @@ type Scenario struct {
 var Scenarios = []Scenario{
 	{"kill", "the server is killed (SIGKILL) at random moments and started again", []Engine{SQLite, PostgreSQL}, nil, killed},
 	{"mail", "the mail server is away for a while", []Engine{SQLite, PostgreSQL}, nil, mailAway},
+	{"mail-hour", "the mail server is away for an hour", []Engine{SQLite, PostgreSQL}, nil, mailAwayAnHour},
+	{"clock", "the clock is set back, while serving and across a kill", []Engine{SQLite, PostgreSQL}, nil, clockBack},
 	{"database", "the database crashes and is back at once, or after seconds", []Engine{PostgreSQL}, nil, databaseAway},
 	{"slow", "the way to the database is slow, and then nothing comes through", []Engine{PostgreSQL}, nil, databaseSlow},
 	{"standby", "the primary is killed (SIGKILL) and its synchronous standby promoted", []Engine{PostgreSQL}, nil, promoted},

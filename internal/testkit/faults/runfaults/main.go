@@ -60,6 +60,7 @@ func run(ctx context.Context) (err error) {
 	o.Postgres = cluster.DSN()
 	fmt.Printf("seed %d, %d clients, %d faults each\n", o.Seed, o.Clients, o.Faults)
 	var results []faults.Result
+	var failed []error
 	for _, s := range faults.Scenarios {
 		for _, e := range s.Engines {
 			if *only != "" && *only != s.Name || *engine != "" && *engine != string(e) {
@@ -71,13 +72,16 @@ func run(ctx context.Context) (err error) {
 				continue
 			}
 			r, err := one(ctx, o, s, e)
-			if err != nil {
-				return err
+			if failed = append(failed, err); err != nil {
+				fmt.Printf("FAILED, %v\n", err)
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
 			results = append(results, r)
 		}
 	}
-	return report(results)
+	return errors.Join(append(failed, report(results))...)
 }
 
 // one runs a scenario in a folder that is gone afterwards.
