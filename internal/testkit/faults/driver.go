@@ -25,7 +25,7 @@ const (
 	// replyWithin is how long a client waits for one reply: longer than the server
 	// waits for a database that falls silent, which is 12 seconds after two idle
 	// connections that did not wake within two seconds each.
-	replyWithin = 20 * time.Second
+	replyWithin = 30 * time.Second
 )
 
 // driver runs clients that recover one account after another.

@@ -51,7 +51,7 @@ func databaseAway(ctx context.Context, o Options, _ Engine) (r Result, err error
 }
 
 // frozenFor is longer than any request may wait.
-const frozenFor = replyWithin + 10*time.Second
+const frozenFor = replyWithin + 5*time.Second
 
 // databaseSlow slows the way to the database down, and then freezes it: requests
 // must be refused and not hang, and all is well when it thaws.
