@@ -57,12 +57,12 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 		read.Hash = hash
 	}
 	log := logger(read, s)
-	sender, closeSender, err := read.Sender(time.Now, log)
+	sender, closeSender, err := read.Sender(now, log)
 	if err != nil {
 		return err
 	}
 	defer closeSender()
-	figures := metrics.New(time.Now, log)
+	figures := metrics.New(now, log)
 	opened, err := assemble(s, read, log, figures.Sender(sender), c.Migrate)
 	if err != nil {
 		return err

@@ -221,6 +221,20 @@ func TestT26_RandomWalksLeaveAWholeRecord(t *testing.T) {
 	})
 }
 
+// FuzzWalks looks for such a walk for as long as it is let.
+func FuzzWalks(f *testing.F) {
+	f.Add([]byte("a walk"))
+	f.Fuzz(func(t *testing.T, seed []byte) {
+		d := newDesk(t, store.SQLite, []string{faithful, hardened})
+		rapid.MakeFuzz(func(rt *rapid.T) { d.walk(rt, 1) })(t, seed)
+		d.settle()
+		report, err := d.Log.Verify(ctx, nil)
+		if err != nil || len(report.Problems) > 0 || report.Pending > 0 {
+			t.Fatalf("%v %+v", err, report)
+		}
+	})
+}
+
 // walk lets two people and a guest act on one account at random.
 func (d *desk) walk(rt *rapid.T, n int) {
 	realm := rapid.SampledFrom(d.Options.Realms).Draw(rt, "realm")

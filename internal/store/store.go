@@ -148,7 +148,8 @@ func openPostgres(dsn string) (*DB, error) {
 		}
 		return nil, fmt.Errorf("database %q: %w", redact(dsn), cause)
 	}
-	pool := sql.OpenDB(pipelining{stdlib.GetConnector(*settings)})
+	boundSilence(settings)
+	pool := sql.OpenDB(pipelining{stdlib.GetConnector(*settings, stdlib.OptionShouldPing(asleep))})
 	pool.SetMaxOpenConns(20)
 	pool.SetMaxIdleConns(20)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
