@@ -1,7 +1,6 @@
 package main
 
 import (
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,7 +17,7 @@ func TestRotatedKeysReadWhatWasThereAndWriteWithNewOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanbi(t, "keys", "rotate", i.keys).want(t, exitOK, "keys.json.bak")
+	wanbi(t, "keys", "rotate", "--promote", i.keys).want(t, exitOK, "version 2, used for what is new")
 	after, err := seal.Load(i.keys)
 	if err != nil {
 		t.Fatal(err)
@@ -38,15 +37,18 @@ func TestRotatedKeysReadWhatWasThereAndWriteWithNewOnes(t *testing.T) {
 	if _, err := i.open().Host.Authenticate(t.Context(), key, host.ScopeSecrets, yichuangtong); err != nil {
 		t.Errorf("a key from before: %v", err)
 	}
+	left, err := filepath.Glob(filepath.Join(i.folder, "*keys*"))
+	if err != nil || len(left) != 1 {
+		t.Errorf("in the folder: %v, %v", left, err)
+	}
+}
 
-	wanbi(t, "keys", "rotate", i.keys).want(t, exitFailure, "move it to where you keep old keys first")
-	if err := os.Remove(i.keys + ".bak"); err != nil {
-		t.Fatal(err)
-	}
-	wanbi(t, "keys", "rotate", i.keys).want(t, exitOK)
-	left, err := filepath.Glob(filepath.Join(i.folder, ".keys-*"))
-	if err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v, %v", left, err)
-	}
-	wanbi(t, "audit", "verify", "--config", i.config).want(t, exitOK, "everything holds")
+func TestARotationInTwoSteps(t *testing.T) {
+	i := install(t)
+	wanbi(t, "keys", "promote", i.keys).want(t, exitFailure, "no version waits")
+	wanbi(t, "keys", "rotate", i.keys).want(t, exitOK, "version 2, which is not used yet", "wanbi keys promote")
+	wanbi(t, "keys", "show", i.keys).want(t, exitOK, "1 (used), 2 (waits)")
+	wanbi(t, "keys", "rotate", i.keys).want(t, exitFailure, "version 2 is not used yet")
+	wanbi(t, "keys", "promote", i.keys).want(t, exitOK, "uses version 2")
+	wanbi(t, "keys", "show", i.keys).want(t, exitOK, "1 (old), 2 (used)")
 }

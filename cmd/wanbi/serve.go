@@ -7,11 +7,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/config"
 	"github.com/wanbi/wanbi/internal/metrics"
+	"github.com/wanbi/wanbi/internal/seal"
+	"github.com/wanbi/wanbi/internal/server"
 	"github.com/wanbi/wanbi/internal/store"
 )
 
@@ -36,6 +41,8 @@ type serveCommand struct {
 func (serveCommand) Help() string {
 	return `Serves the pages, the API and health at the address of the settings, and does the work beside requests: messages, events to hosts, the audit log, expiries. It stops when it is told to (SIGINT, SIGTERM): it takes no more requests, finishes those under way within ten seconds, and ends the work beside them. A second signal stops it at once.
 
+At a SIGHUP it takes up the key file anew, all of it or, when something is wrong with it, nothing; no request fails meanwhile.
+
 It does not start without a key file, nor on a database that is older than its signed checkpoint or than this program.
 
 Example:
@@ -56,6 +63,9 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 		read.Hash = hash
 	}
 	log := logger(read, s)
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
 	sender, closeSender, err := read.Sender(time.Now, log)
 	if err != nil {
 		return err
@@ -79,9 +89,36 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 		return errors.Join(err, listener.Close(), opened.Close())
 	}
 	defer shown()
-	err = serve(s.ctx, listener, figures.Handler(opened.Handler()), opened.Run, log)
+	work := func(ctx context.Context) {
+		var beside sync.WaitGroup
+		defer beside.Wait()
+		beside.Go(func() { takeUpKeys(ctx, hangups, read.Keys, opened, log) })
+		opened.Run(ctx)
+	}
+	err = serve(s.ctx, listener, figures.Handler(opened.Handler()), work, log)
 	log.Info("wanbi stopped")
 	return errors.Join(err, opened.Close())
+}
+
+// takeUpKeys has the server use the key file as it is at each hang-up, until ctx
+// ends. A file that is refused changes nothing.
+func takeUpKeys(ctx context.Context, hangups <-chan os.Signal, path string, opened *server.Server, log *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+		}
+		next, err := seal.Load(path)
+		if err == nil {
+			err = opened.Rekey(ctx, next)
+		}
+		if err != nil {
+			log.Error("the key file was NOT taken up: the keys from before stay in force", "file", path, "err", err)
+			continue
+		}
+		log.Info("keys taken up", "file", path, "versions", versionWords(next))
+	}
 }
 
 // showFigures serves the figures at an address of their own until the returned

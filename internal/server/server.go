@@ -75,6 +75,7 @@ type Server struct {
 	Claimant *claimant.Door
 	Guest    *guest.Door
 	Host     *host.Door
+	keys     *seal.Keyring
 	handler  http.Handler
 	log      *slog.Logger
 	now      func() time.Time
@@ -106,7 +107,7 @@ func assemble(ctx context.Context, o Options, d *store.DB) (*Server, error) {
 	if err := d.Ready(ctx); err != nil {
 		return nil, err
 	}
-	s := &Server{DB: d, log: o.Log}
+	s := &Server{DB: d, keys: o.Keys, log: o.Log}
 	s.Log = &audit.Log{DB: d, Keys: o.Keys, File: o.Checkpoint}
 	if err := s.Log.CheckEpoch(ctx); err != nil {
 		return nil, err
@@ -190,6 +191,10 @@ func (s *Server) Handler() http.Handler { return s.handler }
 
 // Now is the server's clock.
 func (s *Server) Now() time.Time { return s.now() }
+
+// Rekey has the server use the keys of next from now on, in one step and while
+// it serves. On an error those from before stay in force.
+func (s *Server) Rekey(_ context.Context, next *seal.Keyring) error { return s.keys.Replace(next) }
 
 // sweepEvery is how often expiries are recorded and dormancy is looked at.
 const sweepEvery = time.Minute
