@@ -135,6 +135,7 @@ var rooms = map[string]room{
 	"internal/stats":   {floor: roof, says: "figures"},
 	"internal/lab":     {floor: roof, says: "policy lab"},
 	"internal/metrics": {floor: roof, says: "figures for operators, without a name in them"},
+	"internal/reseal":  {floor: roof, says: "seals anew what stands under older keys"},
 	"internal/config":  {floor: roof, says: "settings", only: []string{"internal/server", "internal/demo", "internal/bench", "cmd/wanbi", "cmd/wanbi-verify"}},
 
 	"internal/server": {floor: house, says: "assembles the rooms into one process", only: []string{"internal/demo", "internal/bench", "cmd/wanbi"}},

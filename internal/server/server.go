@@ -28,6 +28,7 @@ import (
 	"github.com/wanbi/wanbi/internal/jobs"
 	"github.com/wanbi/wanbi/internal/notify"
 	"github.com/wanbi/wanbi/internal/policy"
+	"github.com/wanbi/wanbi/internal/reseal"
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/secret"
 	"github.com/wanbi/wanbi/internal/store"
@@ -75,6 +76,7 @@ type Server struct {
 	Claimant *claimant.Door
 	Guest    *guest.Door
 	Host     *host.Door
+	Reseal   *reseal.Walker
 	keys     *seal.Keyring
 	handler  http.Handler
 	log      *slog.Logger
@@ -135,6 +137,7 @@ func assemble(ctx context.Context, o Options, d *store.DB) (*Server, error) {
 	s.Claimant = &claimant.Door{Cases: s.Cases, Keys: o.Keys}
 	s.Guest = &guest.Door{Cases: s.Cases}
 	s.Host = &host.Door{DB: d, Keys: o.Keys, Accounts: s.Accounts, Realms: s.Realms, Log: s.Log, Now: s.now}
+	s.Reseal = reseal.New(d, o.Keys, s.Accounts, o.Log)
 	s.handler = s.routes(o)
 	return s, nil
 }
@@ -193,19 +196,46 @@ func (s *Server) Handler() http.Handler { return s.handler }
 func (s *Server) Now() time.Time { return s.now() }
 
 // Rekey has the server use the keys of next from now on, in one step and while
-// it serves. On an error those from before stay in force.
-func (s *Server) Rekey(_ context.Context, next *seal.Keyring) error { return s.keys.Replace(next) }
+// it serves; what stands under older versions is then sealed anew. On an error the
+// keys from before stay in force: next must hold every version that is needed.
+func (s *Server) Rekey(ctx context.Context, next *seal.Keyring) error {
+	gone := func(part string) (out []seal.Version) {
+		for _, v := range s.keys.Older(part) {
+			if !next.Has(part, v) {
+				out = append(out, v)
+			}
+		}
+		return out
+	}
+	left, err := reseal.Count(ctx, s.DB, gone("seal"), gone("index"))
+	if err != nil {
+		return err
+	}
+	hashes, err := reseal.CountHashes(ctx, s.DB, gone("hash"))
+	if err != nil {
+		return err
+	}
+	if left = append(left, hashes...); len(left) > 0 {
+		return fmt.Errorf("the file lacks version %s of %s, which %d values of %s need", left[0].Version, left[0].Part, left[0].Values, left[0].Column)
+	}
+	if err := s.keys.Replace(next); err != nil {
+		return err
+	}
+	s.Reseal.Wake()
+	return nil
+}
 
 // sweepEvery is how often expiries are recorded and dormancy is looked at.
 const sweepEvery = time.Minute
 
 // Run does the work beside requests until ctx ends: jobs, the audit log's
-// sequencer, sweeps.
+// sequencer, sweeps, sealing anew after a rotation.
 func (s *Server) Run(ctx context.Context) {
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { s.Queue.Run(ctx) })
 	running.Go(func() { s.Log.Run(ctx, func(err error) { s.log.Error("audit log", "err", err) }) })
+	running.Go(func() { s.Reseal.Run(ctx) })
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
