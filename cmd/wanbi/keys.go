@@ -18,6 +18,8 @@ type keysCommands struct {
 	Show    keysShowCommand    `cmd:"" help:"Print the public parts of a key file."`
 	Rotate  keysRotateCommand  `cmd:"" help:"Add a new version of the keys, which is not used yet."`
 	Promote keysPromoteCommand `cmd:"" help:"Have the version that was added used for what is new."`
+	Status  keysStatusCommand  `cmd:"" help:"Count what stands under each version of the keys."`
+	Retire  keysRetireCommand  `cmd:"" help:"Take an older version out of the file, when nothing needs it."`
 }
 
 type keysInitCommand struct {

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/wanbi/wanbi/internal/host"
 	"github.com/wanbi/wanbi/internal/seal"
@@ -51,4 +54,65 @@ func TestARotationInTwoSteps(t *testing.T) {
 	wanbi(t, "keys", "rotate", i.keys).want(t, exitFailure, "version 2 is not used yet")
 	wanbi(t, "keys", "promote", i.keys).want(t, exitOK, "uses version 2")
 	wanbi(t, "keys", "show", i.keys).want(t, exitOK, "1 (old), 2 (used)")
+}
+
+// sealAnew serves until everything stands under the current version.
+func (i installation) sealAnew() {
+	i.t.Helper()
+	i.settings("log:\n  level: error", "log:\n  level: info")
+	r := begin(i.t, regexp.MustCompile(`(sealing anew is done)`), "serve", "--config", i.config)
+	r.end()
+}
+
+func (i installation) keysDo(args ...string) told {
+	i.t.Helper()
+	return wanbi(i.t, append([]string{"keys", args[0], "--config", i.config}, args[1:]...)...)
+}
+
+func TestAVersionIsRetiredWhenNothingNeedsIt(t *testing.T) {
+	i := recordedAndClosed(t)
+	wanbi(t, "api-key", "mint", "--name", "x", "--scope", "secrets:verify", "--config", i.config, "--realm", "yichuangtong").want(t, exitOK)
+	wanbi(t, "keys", "rotate", i.keys).want(t, exitOK)
+	i.keysDo("status").want(t, exitOK, "version 1  used for what is new: seal index hash ids", "version 2  not used yet: seal index hash ids")
+	i.keysDo("retire", "2").want(t, exitFailure, "in use or newer")
+	wanbi(t, "keys", "promote", i.keys).want(t, exitOK)
+	i.keysDo("status").want(t, exitOK, "version 1  only read with", "seal   accounts.host_id: 2", "index  host_ids.idx: 2",
+		"hash   api_keys.hash: 1, until a new API key", "ids    links, tokens and cookies that were sent out, until ")
+	i.keysDo("retire", "1").want(t, exitFound, "version 1 is needed and stays whole")
+	i.keysDo("retire", "9").want(t, exitFailure, "no version 9")
+
+	i.sealAnew()
+	got := i.keysDo("retire", "1").want(t, exitOK, "version 1 is out of", "seal index\n", "keys.json.with-1", "systemctl reload wanbi")
+	if strings.Contains(got.out, "accounts.host_id") {
+		t.Errorf("something still stands under it: %s", got.out)
+	}
+	i.keysDo("status").want(t, exitOK, "version 1  only read with: hash ids")
+	wanbi(t, "export", "--config", i.config, "--realm", "yichuangtong").want(t, exitOK, `"1001"`, "13800001001")
+	wanbi(t, "audit", "verify", "--config", i.config).want(t, exitOK, "everything holds")
+
+	if err := os.Remove(i.keys + ".with-1"); err != nil {
+		t.Fatal(err)
+	}
+	i.keysDo("retire", "--force", "1").want(t, exitFailure, "say --force --lose-rows 1")
+	i.keysDo("retire", "--force", "--lose-rows", "1", "1").want(t, exitOK, "restart every node")
+	wanbi(t, "keys", "show", i.keys).want(t, exitOK, "versions:         2 (used)\n")
+}
+
+// The links live thirty days, to the second.
+func TestLinksKeepAVersionForThirtyDays(t *testing.T) {
+	i := recordedAndClosed(t)
+	wanbi(t, "keys", "rotate", "--promote", i.keys).want(t, exitOK)
+	i.sealAnew()
+	s := std{ctx: t.Context(), env: noEnv}
+	k, err := (settings{Config: i.config}).openKeys(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.d.Close()
+	since := k.keys.Versions()[1].Since
+	for at, want := range map[time.Time]int{since.Add(linksLive - time.Second): 2, since.Add(linksLive): 0} {
+		if needs, err := k.needs(s, 1, at); err != nil || len(needs) != want {
+			t.Errorf("%s after: %v, %v", at.Sub(since), needs, err)
+		}
+	}
 }

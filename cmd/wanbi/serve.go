@@ -84,7 +84,7 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 		return errors.Join(fmt.Errorf("cannot listen on %s: %w", read.Listen, err), opened.Close())
 	}
 	log.Info("wanbi serves", "listen", listener.Addr().String(), "origin", read.Origin, "realms", opened.Realms.IDs(), "version", version())
-	shown, err := showFigures(s.ctx, read.Metrics, figures, opened.DB, log)
+	shown, err := showFigures(s.ctx, read.Metrics, figures, opened, log)
 	if err != nil {
 		return errors.Join(err, listener.Close(), opened.Close())
 	}
@@ -123,11 +123,11 @@ func takeUpKeys(ctx context.Context, hangups <-chan os.Signal, path string, open
 
 // showFigures serves the figures at an address of their own until the returned
 // func is called; nothing where no address is configured.
-func showFigures(ctx context.Context, address string, figures *metrics.Metrics, d *store.DB, log *slog.Logger) (func(), error) {
+func showFigures(ctx context.Context, address string, figures *metrics.Metrics, opened *server.Server, log *slog.Logger) (func(), error) {
 	if address == "" {
 		return func() {}, nil
 	}
-	if err := figures.Watch(ctx, d); err != nil {
+	if err := errors.Join(figures.Watch(ctx, opened.DB), figures.WatchKeys(opened.Keys, opened.Reseal.Remaining)); err != nil {
 		return nil, err
 	}
 	listener, err := net.Listen("tcp", address)

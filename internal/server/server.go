@@ -77,7 +77,7 @@ type Server struct {
 	Guest    *guest.Door
 	Host     *host.Door
 	Reseal   *reseal.Walker
-	keys     *seal.Keyring
+	Keys     *seal.Keyring
 	handler  http.Handler
 	log      *slog.Logger
 	now      func() time.Time
@@ -109,7 +109,7 @@ func assemble(ctx context.Context, o Options, d *store.DB) (*Server, error) {
 	if err := d.Ready(ctx); err != nil {
 		return nil, err
 	}
-	s := &Server{DB: d, keys: o.Keys, log: o.Log}
+	s := &Server{DB: d, Keys: o.Keys, log: o.Log}
 	s.Log = &audit.Log{DB: d, Keys: o.Keys, File: o.Checkpoint}
 	if err := s.Log.CheckEpoch(ctx); err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ func (s *Server) Now() time.Time { return s.now() }
 // keys from before stay in force: next must hold every version that is needed.
 func (s *Server) Rekey(ctx context.Context, next *seal.Keyring) error {
 	gone := func(part string) (out []seal.Version) {
-		for _, v := range s.keys.Older(part) {
+		for _, v := range s.Keys.Older(part) {
 			if !next.Has(part, v) {
 				out = append(out, v)
 			}
@@ -218,7 +218,7 @@ func (s *Server) Rekey(ctx context.Context, next *seal.Keyring) error {
 	if left = append(left, hashes...); len(left) > 0 {
 		return fmt.Errorf("the file lacks version %s of %s, which %d values of %s need", left[0].Version, left[0].Part, left[0].Values, left[0].Column)
 	}
-	if err := s.keys.Replace(next); err != nil {
+	if err := s.Keys.Replace(next); err != nil {
 		return err
 	}
 	s.Reseal.Wake()
