@@ -39,7 +39,7 @@ type serveCommand struct {
 
 // Help is what --help says beside the flags.
 func (serveCommand) Help() string {
-	return `Serves the pages, the API and health at the address of the settings, and does the work beside requests: messages, events to hosts, the audit log, expiries. It stops when it is told to (SIGINT, SIGTERM): it takes no more requests, finishes those under way within ten seconds, and ends the work beside them. A second signal stops it at once.
+	return `Serves the pages, the API and health at the address of the settings, and does the work beside requests: messages, events to hosts, the audit log, expiries. It stops when it is told to (SIGINT, SIGTERM): /readyz says no, and for as long as the setting drain says it goes on answering, so that a load balancer can turn to other nodes; then it takes no more requests, finishes those under way within ten seconds, finishes the jobs under way, and signs a last checkpoint. A second signal stops it at once.
 
 At a SIGHUP it takes up the key file anew, all of it or, when something is wrong with it, nothing; no request fails meanwhile.
 
@@ -95,7 +95,14 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 		beside.Go(func() { takeUpKeys(ctx, hangups, read.Keys, opened, log) })
 		opened.Run(ctx)
 	}
-	err = serve(s.ctx, listener, figures.Handler(opened.Handler()), work, log)
+	drain := func() {
+		opened.Drain()
+		if wait := read.DrainTime(); wait > 0 {
+			log.Info("wanbi stops", "after", wait.String())
+			time.Sleep(wait)
+		}
+	}
+	err = serve(s.ctx, listener, figures.Handler(opened.Handler()), work, drain, log)
 	log.Info("wanbi stopped")
 	return errors.Join(err, opened.Close())
 }
@@ -140,9 +147,9 @@ func showFigures(ctx context.Context, address string, figures *metrics.Metrics, 
 	return func() { _ = h.Close() }, nil
 }
 
-// serve answers on the listener and works beside it until ctx ends, then finishes
-// requests first and the work that they brought after.
-func serve(ctx context.Context, listener net.Listener, handler http.Handler, work func(context.Context), log *slog.Logger) error {
+// serve answers on the listener and works beside it until ctx ends, goes on until
+// drain returns, then finishes requests first and the work that they brought after.
+func serve(ctx context.Context, listener net.Listener, handler http.Handler, work func(context.Context), drain func(), log *slog.Logger) error {
 	h := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
@@ -159,6 +166,7 @@ func serve(ctx context.Context, listener net.Listener, handler http.Handler, wor
 		return err
 	case <-ctx.Done():
 	}
+	drain()
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
 	defer cancel()
 	if err := h.Shutdown(ending); err != nil {

@@ -9,9 +9,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wanbi/wanbi/internal/policy"
 )
+
+// maxDrain leaves room, within the 90 seconds of the unit, for what comes after it.
+const maxDrain = 30 * time.Second
 
 // shippedPrefix marks a policy that is part of the program.
 const shippedPrefix = "shipped:"
@@ -104,6 +108,10 @@ func (r *reading) check() {
 	}
 	r.sms()
 	r.metrics()
+	r.duration("drain", c.Drain)
+	if c.DrainTime() > maxDrain {
+		r.at("drain", "at most %s: systemd kills what takes longer to stop (TimeoutStopSec)", maxDrain)
+	}
 	c.proxies = r.networks("trusted-proxies", c.TrustedProxies)
 	c.private = r.networks("allow-private", c.AllowPrivate)
 	r.word("log.level", c.Log.Level, "debug", "info", "warn", "error")

@@ -12,6 +12,9 @@ package config
 
 import (
 	"net/netip"
+	"time"
+
+	"github.com/wanbi/wanbi/internal/policy"
 )
 
 // The environment variables that replace a secret of the file.
@@ -49,6 +52,10 @@ type Config struct {
 	// Metrics is host:port where Prometheus reads figures, on a loopback or private
 	// address of this machine; left out: nowhere.
 	Metrics string `yaml:"metrics"`
+	// Drain is how long the server goes on answering after it was told to stop, while
+	// /readyz says no: twice what a load balancer takes to notice, such as 10s; at
+	// most 30s. Left out: it stops at once.
+	Drain string `yaml:"drain"`
 	// Log says how much is logged and how.
 	Log Log `yaml:"log"`
 	// Hash is the cost of Argon2id; left out: 19 MiB, two passes, one thread (OWASP).
@@ -140,6 +147,12 @@ func (c *Config) String() string { return "settings " + c.path }
 
 // Proxies are the networks of TrustedProxies.
 func (c *Config) Proxies() []netip.Prefix { return c.proxies }
+
+// DrainTime is Drain as a duration.
+func (c *Config) DrainTime() time.Duration {
+	d, _ := policy.ParseDuration(c.Drain) // checked; 0 when left out
+	return d.Std()
+}
 
 // Private are the networks of AllowPrivate.
 func (c *Config) Private() []netip.Prefix { return c.private }

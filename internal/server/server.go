@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/account"
@@ -28,6 +29,7 @@ import (
 	"github.com/wanbi/wanbi/internal/jobs"
 	"github.com/wanbi/wanbi/internal/notify"
 	"github.com/wanbi/wanbi/internal/policy"
+	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/reseal"
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/secret"
@@ -78,6 +80,7 @@ type Server struct {
 	Host     *host.Door
 	Reseal   *reseal.Walker
 	Keys     *seal.Keyring
+	draining atomic.Bool
 	handler  http.Handler
 	log      *slog.Logger
 	now      func() time.Time
@@ -181,7 +184,7 @@ func (s *Server) routes(o Options) http.Handler {
 	mux := http.NewServeMux()
 	api.Register(mux, api.Config{
 		Claimant: s.Claimant, Host: s.Host, Inbound: &inbound.Door{Keys: o.Keys, Log: o.Log}, Audit: s.Log,
-		Policy: s.Realms.Policy, Network: network, Log: o.Log, Ready: s.DB.Ping,
+		Policy: s.Realms.Policy, Network: network, Log: o.Log, Ready: s.ready,
 	})
 	mux.Handle("/", web.New(web.Config{
 		Claimant: s.Claimant, Guest: s.Guest, Realm: s.Realms.Policy, Realms: s.Realms.IDs, Now: s.now, Log: o.Log, Network: network,
@@ -228,9 +231,23 @@ func (s *Server) Rekey(ctx context.Context, next *seal.Keyring) error {
 // sweepEvery is how often expiries are recorded and dormancy is looked at.
 const sweepEvery = time.Minute
 
+// Drain has /readyz say no from now on, so that a load balancer sends nobody any
+// more, while everything is still answered.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// ready reports whether this node wants more requests and can answer them.
+func (s *Server) ready(ctx context.Context) error {
+	if s.draining.Load() {
+		return recovery.Unavailable("error.unavailable", time.Second).Because(errors.New("the server is about to stop"))
+	}
+	return s.DB.Ping(ctx)
+}
+
 // Run does the work beside requests until ctx ends: jobs, the audit log's
-// sequencer, sweeps, sealing anew after a rotation.
+// sequencer, sweeps, sealing anew after a rotation. Then it finishes the jobs
+// under way and signs a last checkpoint over what they recorded.
 func (s *Server) Run(ctx context.Context) {
+	defer s.signLast(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { s.Queue.Run(ctx) })
@@ -246,6 +263,24 @@ func (s *Server) Run(ctx context.Context) {
 			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("sweep", "err", err)
 			}
+		}
+	}
+}
+
+// signWithin bounds the last checkpoint: a database that is away must not keep
+// the process from stopping, and the next start signs what is left.
+const signWithin = 10 * time.Second
+
+func (s *Server) signLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, signWithin)
+	defer cancel()
+	for {
+		taken, err := s.Log.Step(ctx)
+		if err != nil {
+			s.log.Warn("no last checkpoint: the next start signs it", "err", err)
+		}
+		if err != nil || taken == 0 {
+			return
 		}
 	}
 }
