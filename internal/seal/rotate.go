@@ -303,6 +303,12 @@ func (k *Keyring) Has(part string, v Version) bool {
 	return slices.Contains(k.use().versions[part].all, v)
 }
 
+// Knows reports whether a sealed value names a version that is held. One that
+// does and still does not open was changed or moved.
+func (k *Keyring) Knows(sealed []byte) bool {
+	return len(sealed) < 5 || slices.ContainsFunc(k.use().versions["seal"].all, func(v Version) bool { return bytes.HasPrefix(sealed, sealedPrefix(v)) })
+}
+
 // sealedPrefix is what a sealed value begins with: Tink's output prefix, a byte
 // 1 and the key's ID.
 func sealedPrefix(v Version) []byte {
