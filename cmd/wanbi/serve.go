@@ -13,11 +13,14 @@ import (
 	"syscall"
 	"time"
 
+	"go.opentelemetry.io/otel"
+
 	"github.com/wanbi/wanbi/internal/config"
 	"github.com/wanbi/wanbi/internal/metrics"
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/server"
 	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/tracing"
 )
 
 // The limits of one HTTP connection. Requests are small and answers are made at
@@ -72,7 +75,12 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 	}
 	defer closeSender()
 	figures := metrics.New(time.Now, log)
-	opened, err := assemble(s, read, log, figures.Sender(sender), c.Migrate)
+	traces, closeTraces, err := traced(s.ctx, read, log)
+	if err != nil {
+		return err
+	}
+	defer closeTraces()
+	opened, err := assemble(s, read, log, figures.Sender(sender), traces, c.Migrate)
 	if err != nil {
 		return err
 	}
@@ -105,6 +113,25 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 	err = serve(s.ctx, listener, figures.Handler(opened.Handler()), work, drain, log)
 	log.Info("wanbi stopped")
 	return errors.Join(err, opened.Close())
+}
+
+// traced opens the traces of the settings; the returned func sends what is left.
+func traced(ctx context.Context, c *config.Config, log *slog.Logger) (*tracing.Tracer, func(), error) {
+	if c.Tracing == nil {
+		return nil, func() {}, nil
+	}
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("traces were lost", "err", err) }))
+	provider, err := tracing.Open(ctx, c.Tracing.Endpoint, c.Tracing.Share(), version())
+	if err != nil {
+		return nil, nil, err
+	}
+	return tracing.New(provider), func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishWithin)
+		defer cancel()
+		if err := provider.Shutdown(ending); err != nil {
+			log.Warn("the last traces were lost", "err", err)
+		}
+	}, nil
 }
 
 // takeUpKeys has the server use the key file as it is at each hang-up, until ctx

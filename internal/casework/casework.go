@@ -27,6 +27,7 @@ import (
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/secret"
+	"github.com/wanbi/wanbi/internal/span"
 	"github.com/wanbi/wanbi/internal/store"
 	"github.com/wanbi/wanbi/internal/store/db"
 	"github.com/wanbi/wanbi/internal/webhook"
@@ -93,6 +94,7 @@ var errVoid = errors.New("void")
 // may says whether the caller may act in this case. An expired case is recorded
 // as such, and fn is not called.
 func (s *Service) edit(ctx context.Context, k key, once Once, may func(db.Case) error, fn func(st *step) error) error {
+	ctx, mark := span.Begin(ctx, "step")
 	var reply error
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		reply = nil
@@ -123,10 +125,11 @@ func (s *Service) edit(ctx context.Context, k key, once Once, may func(db.Case) 
 		return st.save()
 	})
 	s.Queue.Wake()
-	if err != nil {
-		return err
+	if err == nil {
+		err = reply
 	}
-	return reply
+	mark.End(err)
+	return err
 }
 
 // load reads the case for a step. Its clock is never before the last touch, so

@@ -52,6 +52,8 @@ type Config struct {
 	// Metrics is host:port where Prometheus reads figures, on a loopback or private
 	// address of this machine; left out: nowhere.
 	Metrics string `yaml:"metrics"`
+	// Tracing sends traces; left out: there are none.
+	Tracing *Tracing `yaml:"tracing"`
 	// Drain is how long the server goes on answering after it was told to stop, while
 	// /readyz says no: twice what a load balancer takes to notice, such as 10s; at
 	// most 30s. Left out: it stops at once.
@@ -122,6 +124,24 @@ type Kannel struct {
 	Timeout string `yaml:"timeout"`
 	// Concurrent requests at most; left out: 32.
 	Concurrent int `yaml:"concurrent"`
+}
+
+// Tracing says where OpenTelemetry traces go. They hold when what happened, and
+// nothing of whom (T15).
+type Tracing struct {
+	// Endpoint is the URL of a collector that takes OTLP over HTTP, such as
+	// http://127.0.0.1:4318/v1/traces; https beyond this machine.
+	Endpoint string `yaml:"endpoint"`
+	// Percent of all traces that are kept, 1 to 100; left out: 100.
+	Percent int `yaml:"percent"`
+}
+
+// Share is Percent as a part of one.
+func (t Tracing) Share() float64 {
+	if t.Percent == 0 {
+		return 1
+	}
+	return float64(t.Percent) / 100
 }
 
 // Log says how much is logged and how.

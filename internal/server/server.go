@@ -34,6 +34,7 @@ import (
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/secret"
 	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/tracing"
 	"github.com/wanbi/wanbi/internal/web"
 	"github.com/wanbi/wanbi/internal/webhook"
 )
@@ -63,8 +64,10 @@ type Options struct {
 	// TrustedProxies may name the caller's address in X-Forwarded-For.
 	TrustedProxies []netip.Prefix
 	Hash           secret.Params
-	Now            func() time.Time
-	Log            *slog.Logger
+	// Tracing begins traces; nil for none.
+	Tracing *tracing.Tracer
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Server is one assembled process.
@@ -122,18 +125,18 @@ func assemble(ctx context.Context, o Options, d *store.DB) (*Server, error) {
 		return nil, err
 	}
 	s.now = monotonic(o.Now, high)
-	s.Log.Now = s.now
+	s.Log.Now, s.Log.Stepped = s.now, o.Tracing.Sequenced
 	hooks := &webhook.Client{Key: o.Keys.HookKey(), KeyID: o.Keys.HookKeyID(), Now: s.now, AllowPrivate: o.AllowPrivate}
 	if s.Realms, err = realms(ctx, d, s.now(), hooks, o.Realms); err != nil {
 		return nil, err
 	}
 	hasher := secret.NewHasher(o.Keys, o.Hash)
-	s.Queue = &jobs.Queue{DB: d, Keys: o.Keys, Now: s.now, Log: o.Log}
+	s.Queue = &jobs.Queue{DB: d, Keys: o.Keys, Now: s.now, Log: o.Log, Around: o.Tracing.Job}
 	s.Accounts = &account.Service{
 		DB: d, Keys: o.Keys, Queue: s.Queue, Hasher: hasher, Policy: s.Realms.Policy, Now: s.now, Log: o.Log,
 	}
 	s.Cases = &casework.Service{
-		DB: d, Keys: o.Keys, Queue: s.Queue, Accounts: s.Accounts, Realms: s.Realms, Hasher: hasher, Sender: o.Sender,
+		DB: d, Keys: o.Keys, Queue: s.Queue, Accounts: s.Accounts, Realms: s.Realms, Hasher: hasher, Sender: o.Tracing.Sender(o.Sender),
 		Hooks: hooks, Now: s.now, Log: o.Log, Origin: o.Origin,
 	}
 	s.Cases.Register()
@@ -141,7 +144,7 @@ func assemble(ctx context.Context, o Options, d *store.DB) (*Server, error) {
 	s.Guest = &guest.Door{Cases: s.Cases}
 	s.Host = &host.Door{DB: d, Keys: o.Keys, Accounts: s.Accounts, Realms: s.Realms, Log: s.Log, Now: s.now}
 	s.Reseal = reseal.New(d, o.Keys, s.Accounts, o.Log)
-	s.handler = s.routes(o)
+	s.handler = o.Tracing.Handler(s.routes(o))
 	return s, nil
 }
 
