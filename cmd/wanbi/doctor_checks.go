@@ -49,6 +49,10 @@ func (e *examination) rotation(d *store.DB, keys *seal.Keyring) {
 	if keys == nil {
 		return
 	}
+	if err := reseal.Current(e.s.ctx, d, keys); err != nil {
+		e.fail("rotation", "%s", explain(err))
+		return
+	}
 	versions := keys.Versions()
 	if last := versions[len(versions)-1]; len(last.Waiting) > 0 {
 		e.warn("rotation", "version %s is not used yet: when every node has the file, wanbi keys promote", last.Version)

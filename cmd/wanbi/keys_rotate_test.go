@@ -116,3 +116,17 @@ func TestLinksKeepAVersionForThirtyDays(t *testing.T) {
 		}
 	}
 }
+
+// An old copy of the key file would fail request by request; the start says so at once.
+func TestAnOldCopyOfTheKeyFileIsFoundAtTheStart(t *testing.T) {
+	i := recordedAndClosed(t)
+	old, err := os.ReadFile(i.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanbi(t, "keys", "rotate", "--promote", i.keys).want(t, exitOK)
+	i.sealAnew()
+	i.file("keys.json", string(old))
+	wanbi(t, "serve", "--config", i.config).want(t, exitFailure, "lacks a version that this database was written with")
+	i.doctor("--offline").want(t, exitFound, "fail  rotation    the key file lacks a version")
+}

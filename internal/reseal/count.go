@@ -2,6 +2,7 @@ package reseal
 
 import (
 	"context"
+	"errors"
 
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/store"
@@ -42,6 +43,22 @@ func Count(ctx context.Context, d *store.DB, sealed, index []seal.Version) ([]Le
 		}
 	}
 	return out, nil
+}
+
+// Current reports an error when the database was written with a version that the
+// keys lack: an older copy of the key file, or a newer database. It looks at the
+// accounts that came last only.
+func Current(ctx context.Context, d *store.DB, keys *seal.Keyring) error {
+	newest, err := d.NewestSealed(ctx)
+	if err != nil {
+		return err
+	}
+	for _, sealed := range newest {
+		if !keys.Knows(sealed) {
+			return errors.New("the key file lacks a version that this database was written with: put the newest copy of it in place")
+		}
+	}
+	return nil
 }
 
 // CountHashes counts the rows that need versions of the part hash.

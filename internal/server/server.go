@@ -115,6 +115,9 @@ func assemble(ctx context.Context, o Options, d *store.DB) (*Server, error) {
 	if err := d.Ready(ctx); err != nil {
 		return nil, err
 	}
+	if err := reseal.Current(ctx, d, o.Keys); err != nil {
+		return nil, err
+	}
 	s := &Server{DB: d, Keys: o.Keys, log: o.Log}
 	s.Log = &audit.Log{DB: d, Keys: o.Keys, File: o.Checkpoint}
 	if err := s.Log.CheckEpoch(ctx); err != nil {

@@ -23,7 +23,7 @@ import (
 
 // A whole recovery leaves traces of everything that happened and nothing that was
 // said or sent, or of whom (T15).
-func TestTracesOfARecoveryHoldNothingOfWhom(t *testing.T) {
+func TestT15_TracesHoldNothingOfWhom(t *testing.T) {
 	kept := tracetest.NewInMemoryExporter()
 	hooks := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer hooks.Close()

@@ -240,6 +240,24 @@ func (d *DB) CountPrefixes(ctx context.Context, c SealedColumn) (map[string]int6
 	}
 }
 
+// NewestSealed gives the sealed host IDs of the accounts that came last, to see
+// whether a key file is as new as the database.
+func (d *DB) NewestSealed(ctx context.Context) (out [][]byte, err error) {
+	rows, err := d.read.QueryContext(ctx, "SELECT host_id FROM accounts ORDER BY account_id DESC LIMIT 20")
+	if err != nil {
+		return nil, outage(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var sealed []byte
+		if err := rows.Scan(&sealed); err != nil {
+			return nil, err
+		}
+		out = append(out, sealed)
+	}
+	return out, outage(rows.Err())
+}
+
 // CountHashes counts the rows that still count and were made with a version of
 // the key: mac is what its MACs begin with, pepper what its hashes name.
 func (d *DB) CountHashes(ctx context.Context, c HashedColumn, mac, pepper string) (n int64, err error) {
