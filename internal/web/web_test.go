@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -493,5 +494,16 @@ func TestColoursOfTheSheet(t *testing.T) {
 				t.Errorf("%s: %s on %s is %.2f, want %.1f", name, pair.front, pair.back, c, pair.least)
 			}
 		}
+	}
+}
+
+// A request whose deadline has passed still gets the page that says so.
+func TestAPageIsShownAfterTheDeadline(t *testing.T) {
+	ctx, stop := context.WithDeadline(t.Context(), time.Unix(0, 0))
+	defer stop()
+	w := httptest.NewRecorder()
+	New(testConfig()).ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/tong/help", nil))
+	if w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "</html>") {
+		t.Errorf("%d, %d bytes", w.Code, w.Body.Len())
 	}
 }
