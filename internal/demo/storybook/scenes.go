@@ -160,6 +160,10 @@ func holdScenes() []scene {
 	}
 	return []scene{
 		{"held", "Waiting period", held(func(*actor) {})},
+		{"held-later", "Waiting period, half over", held(func(a *actor) {
+			a.advance(11 * time.Hour)
+			a.open(a.path("/case"))
+		})},
 		{"held-prove", "Waiting period, proving more", held(func(a *actor) { a.startWay("backup-and-phone") })},
 		{"cancel", "Cancel?", held(func(a *actor) { a.open(a.path("/case/cancel")) })},
 		{"stopped", "Cancelled", held(func(a *actor) {
