@@ -109,15 +109,24 @@ var (
 	green = colour{0x0b, 0x6b, 0x4f}
 )
 
-// serveAccent gives a realm's one colour as a sheet: no style is ever inline.
-func (s *site) serveAccent(w http.ResponseWriter, r *http.Request) {
-	realm, found := strings.CutSuffix(r.PathValue("file"), ".css")
-	inForce, ok := s.Realm(recovery.Realm(realm))
-	if !found || !ok {
+// serveOfRealm gives a realm's one colour as a sheet, because no style is ever
+// inline, or its logo as a picture, in which nothing could run.
+func (s *site) serveOfRealm(w http.ResponseWriter, r *http.Request) {
+	ext := path.Ext(r.PathValue("file"))
+	inForce, ok := s.Realm(recovery.Realm(strings.TrimSuffix(r.PathValue("file"), ext)))
+	switch {
+	case ok && ext == ".css":
+		writeAsset(w, ext, "max-age=3600", accentSheet(inForce.Realm.Accent))
+	case ok && ext == ".svg" && inForce.Realm.Logo != "":
+		writeAsset(w, ext, "max-age=3600", []byte(inForce.Realm.Logo))
+	default:
 		w.WriteHeader(http.StatusNotFound)
-		return
 	}
-	writeAsset(w, ".css", "max-age=3600", accentSheet(inForce.Realm.Accent))
+}
+
+// logoPath changes when the logo does.
+func logoPath(realm recovery.Realm, inForce *policy.Policy) string {
+	return "/assets/realm/" + string(realm) + ".svg?v=" + digest([]byte(inForce.Realm.Logo))
 }
 
 // accentPath changes when the colour does.

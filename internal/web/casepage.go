@@ -22,6 +22,9 @@ type casePage struct {
 
 func newCasePage(v *visit, view claimant.CaseView) *casePage {
 	c := &casePage{page: v.page(v.path("/case"), ""), view: view, step: view.Step}
+	if c.step == claimant.StepWays && len(c.wayItems()) == 0 {
+		c.step = claimant.StepPerson // nothing is left that one could do alone
+	}
 	c.heading = c.headingOf()
 	return c
 }

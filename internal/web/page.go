@@ -63,6 +63,9 @@ func (p *page) brand() string {
 	return realmName(p.locale, p.realm, p.policy)
 }
 
+// ownLogo reports whether the realm has a logo in place of the mark.
+func (p *page) ownLogo() bool { return p.policy != nil && p.policy.Realm.Logo != "" }
+
 func (p *page) title() string {
 	key := "layout.title"
 	if p.problem != nil {

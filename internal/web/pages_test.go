@@ -267,7 +267,11 @@ func inspectElement(e element, ids map[string]int) []string {
 		if !strings.HasPrefix(e.attr["href"], "/") {
 			wrong = append(wrong, "a sheet from elsewhere")
 		}
-	case "img", "iframe", "object", "embed", "video", "audio":
+	case "img":
+		if !strings.HasPrefix(e.attr["src"], "/assets/realm/") || !has(e, "alt") || e.attr["alt"] != "" {
+			wrong = append(wrong, "a picture that is not the logo, or one that is read out beside its name")
+		}
+	case "iframe", "object", "embed", "video", "audio":
 		wrong = append(wrong, "unexpected "+e.Data)
 	case "form":
 		if !strings.Contains(markup(e), `name="nonce"`) {

@@ -92,6 +92,8 @@ func TestWhereThingsAre(t *testing.T) {
 		{"/assets/realm/tong.css", 200, ""},
 		{"/assets/realm/nobody.css", 404, ""},
 		{"/assets/realm/tong", 404, ""},
+		{"/assets/realm/tong.svg", 200, ""},
+		{"/assets/realm/bare.svg", 404, ""}, // it has the mark
 		{assetPath("app.js"), 200, ""},
 	} {
 		r := get(t, testConfig(), c.target)

@@ -210,13 +210,18 @@ func (a *actor) wrongPasswords(n int) {
 
 var shownRef = regexp.MustCompile(`<dd class="ref">([0-9A-Z-]+)</dd>`)
 
-// deny closes the actor's case as a member of staff would. There is no desk for
-// staff yet, so the row is written; the page is the real one.
-func (a *actor) deny() {
+// become puts the actor's case into a state that nothing on a stage brings about:
+// staff have no desk yet to deny one, and the built-in directory confirms at once
+// what another host takes its time for. The row is written; the page is the real one.
+func (a *actor) become(state recovery.State) {
 	found := shownRef.FindSubmatch(a.page)
 	if a.err != nil || found == nil {
 		a.fail("no reference on the page")
 		return
+	}
+	closed := int64(0)
+	if state.Closed() {
+		closed = store.Millis(a.stage.Server.Now())
 	}
 	err := a.stage.Server.DB.Write(a.stage.ctx, func(tx *store.Tx) error {
 		at, err := tx.CaseByRef(a.stage.ctx, string(found[1]))
@@ -228,9 +233,9 @@ func (a *actor) deny() {
 			return err
 		}
 		n, err := tx.UpdateCase(a.stage.ctx, db.UpdateCaseParams{
-			Subject: c.Subject, ID: c.ID, State: string(recovery.StateDenied), TokenSerial: c.TokenSerial, Device: c.Device,
+			Subject: c.Subject, ID: c.ID, State: string(state), TokenSerial: c.TokenSerial, Device: c.Device,
 			AccountID: c.AccountID, AccountEpoch: c.AccountEpoch, KnownDevice: c.KnownDevice, TouchedAt: c.TouchedAt,
-			ExpiresAt: c.ExpiresAt, HoldBegan: c.HoldBegan, HoldUntil: c.HoldUntil, ClosedAt: store.Millis(a.stage.Server.Now()),
+			ExpiresAt: c.ExpiresAt, HoldBegan: c.HoldBegan, HoldUntil: c.HoldUntil, ClosedAt: closed,
 			Outcome: c.Outcome, ChainSeq: c.ChainSeq, ChainHead: c.ChainHead, Version: c.Version,
 		})
 		if err == nil && n != 1 {

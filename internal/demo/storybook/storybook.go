@@ -99,6 +99,8 @@ func Write(ctx context.Context, dir string, say func(format string, args ...any)
 	return b.pages, b.index()
 }
 
+var heading = regexp.MustCompile(`<h1>.*</h1>`)
+
 // book is one folder on its way.
 type book struct {
 	dir    string
@@ -120,6 +122,9 @@ func (b *book) play(ctx context.Context, locale string, larger bool, say func(st
 			if v.err != nil {
 				broken = errors.Join(broken, fmt.Errorf("%s: %w", scene.name, v.err))
 				continue
+			}
+			if !v.headed(s.locale, scene.heading) {
+				broken = errors.Join(broken, fmt.Errorf("%s: %s is another page: %s", scene.name, v.at, heading.Find(v.page)))
 			}
 			page := Page{Name: scene.name, Title: scene.title, Chapter: c.title, Status: v.status}
 			if first {

@@ -9,10 +9,13 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
 	"golang.org/x/net/html"
+
+	"github.com/wanbi/wanbi/internal/i18n"
 )
 
 // origin is where the pages believe they are: https, so that cookies are those
@@ -191,6 +194,18 @@ func (v *visitor) value(name string, nth int) string {
 	}
 	v.fail("no input %s", name)
 	return ""
+}
+
+// headed reports whether the page's heading is that of the words, whatever stands
+// in their placeholders.
+func (v *visitor) headed(locale, key string) bool {
+	const anything = "\x00"
+	args := map[string]any{}
+	for _, name := range i18n.Placeholders(key) {
+		args[name] = anything
+	}
+	words := strings.ReplaceAll(regexp.QuoteMeta(i18n.T(locale, key, args)), anything, ".+")
+	return regexp.MustCompile("<h1>" + words + "</h1>").Match(v.page)
 }
 
 func attribute(node *html.Node, name string) string {
