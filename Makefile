@@ -12,13 +12,20 @@ FUZZTIME ?= 10s
 # The most that one package's tests may take, with the race detector on.
 TESTTIME ?= 12m
 
-.PHONY: help demo build test lint generate check-generated fuzz bench microbench
+.PHONY: help demo pages pictures build test lint generate check-generated fuzz bench microbench
 
 help: ## list the targets
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run a demo on this machine, with nothing but Go
 	go run ./cmd/wanbi demo
+
+pages: ## write every page as static files, to look through: bin/pages/index.html
+	go run ./cmd/wanbi demo --pages bin/pages
+
+pictures: ## draw the pictures of README.md anew, from the pages of the demo
+	scripts/install-test-tools
+	WANBI_PICTURES=$(CURDIR)/docs/pictures go test -count=1 -run TestPictures ./internal/demo/storybook
 
 build: ## build bin/wanbi: one static binary, no cgo
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/wanbi ./cmd/wanbi
