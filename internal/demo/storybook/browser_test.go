@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -37,12 +38,12 @@ type look struct {
 // looks lists every page in both languages, in the usual text and in the larger.
 func looks(pages []Page) []look {
 	var all []look
-	for _, page := range pages {
+	for _, p := range pages {
 		for _, locale := range i18n.Locales {
 			all = append(
 				all,
-				look{page, "light", "dark", locale, 44, nil, []string{"color-contrast"}},
-				look{page, "larger", "larger-dark", locale, 60, []string{"color-contrast-enhanced"}, []string{"color-contrast-enhanced"}},
+				look{p, "light", "dark", locale, 44, nil, []string{"color-contrast"}},
+				look{p, "larger", "larger-dark", locale, 60, []string{"color-contrast-enhanced"}, []string{"color-contrast-enhanced"}},
 			)
 		}
 	}
@@ -128,6 +129,10 @@ func (v *viewer) begin() {
 		}
 	})
 	if err := chromedp.Run(v.ctx, log.Enable(), network.Enable(),
+		chromedp.ActionFunc(func(ctx context.Context) error {
+			_, err := page.AddScriptToEvaluateOnNewDocument(v.tools).Do(ctx)
+			return err
+		}),
 		emulation.SetFocusEmulationEnabled(true), // also in the tab that is not in front
 		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-reduced-motion", Value: "reduce"}}),
 	); err != nil {
@@ -151,47 +156,38 @@ func (v *viewer) noted() []string {
 
 // check looks at one page at three widths.
 func (v *viewer) check(l look) {
-	address := fmt.Sprintf("%s/%s/%s/%s.html", v.base, l.mode, l.locale, l.page.Name)
-	if err := chromedp.Run(v.ctx, chromedp.EmulateViewport(360, 740), chromedp.Navigate(address), chromedp.Evaluate(v.tools, nil)); err != nil {
-		v.t.Errorf("%s: %v", address, err)
+	name := fmt.Sprintf("%s/%s/%s", l.mode, l.locale, l.page.Name)
+	if err := chromedp.Run(v.ctx, chromedp.EmulateViewport(360, 740), chromedp.Navigate(v.base+"/"+name+".html")); err != nil {
+		v.t.Errorf("%s: %v", name, err)
 		return
 	}
-	wrong := v.ask(`wanbi.structure()`)
-	wrong = append(wrong, v.ask(`wanbi.axe(%s)`, map[string]any{"also": l.also})...)
-	wrong = append(wrong, v.ask(`wanbi.width()`)...)
-	wrong = append(wrong, v.ask(`wanbi.targets(%s)`, l.least)...)
-	wrong = append(wrong, v.at(320, `wanbi.width()`)...)
-	wrong = append(wrong, v.at(1280, `wanbi.width().concat(wanbi.targets(%s))`, l.least)...)
-	wrong = append(wrong, v.ask(`wanbi.dress(%s, %s)`, l.mode, l.dark)...)
-	wrong = append(wrong, v.ask(`wanbi.axe(%s)`, map[string]any{"only": l.dim})...)
+	wrong := v.ask(`wanbi.telephone(%s)`, map[string]any{"least": l.least, "also": l.also})
+	wrong = append(wrong, v.at(320, `wanbi.width(%s)`, nil)...)
+	wrong = append(wrong, v.at(1280, `wanbi.desk(%s)`, map[string]any{"least": l.least, "day": l.mode, "night": l.dark, "dim": l.dim})...)
 	wrong = append(wrong, v.noted()...)
 	slices.Sort(wrong)
 	for _, what := range slices.Compact(wrong) {
-		v.t.Errorf("%s/%s/%s: %s", l.mode, l.locale, l.page.Name, what)
+		v.t.Errorf("%s: %s", name, what)
 	}
 }
 
 // at asks at another width of the window, in CSS pixels.
-func (v *viewer) at(width int64, question string, args ...any) []string {
+func (v *viewer) at(width int64, question string, about any) []string {
 	if err := chromedp.Run(v.ctx, chromedp.EmulateViewport(width, 740)); err != nil {
 		return []string{err.Error()}
 	}
-	return v.ask(question, args...)
+	return v.ask(question, about)
 }
 
 // ask runs one function of check.js and gives what it found.
-func (v *viewer) ask(question string, args ...any) []string {
-	literals := make([]any, len(args))
-	for i, arg := range args {
-		text, err := json.Marshal(arg)
-		if err != nil {
-			return []string{err.Error()}
-		}
-		literals[i] = string(text)
+func (v *viewer) ask(question string, about any) []string {
+	literal, err := json.Marshal(about)
+	if err != nil {
+		return []string{err.Error()}
 	}
 	var found []string
-	call := fmt.Sprintf(question, literals...)
-	err := chromedp.Run(v.ctx, chromedp.Evaluate(call, &found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
+	call := fmt.Sprintf(question, literal)
+	err = chromedp.Run(v.ctx, chromedp.Evaluate(call, &found, func(p *runtime.EvaluateParams) *runtime.EvaluateParams {
 		return p.WithAwaitPromise(true)
 	}))
 	if err != nil {

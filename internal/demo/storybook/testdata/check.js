@@ -3,6 +3,25 @@
 "use strict";
 
 window.wanbi = {
+  // Everything about a page on a telephone.
+  async telephone({ least, also }) {
+    await wanbi.focused();
+    return [...wanbi.structure(), ...await wanbi.axe({ also }), ...wanbi.width(), ...wanbi.targets(least)];
+  },
+
+  // A browser moves the focus to the summary when it draws, which is after loading.
+  async focused() {
+    const alert = document.querySelector("[role=alert]");
+    for (let frame = 0; alert && document.activeElement !== alert && frame < 600; frame++) {
+      await new Promise(requestAnimationFrame);
+    }
+  },
+
+  // What a wide window changes, and then what the night changes.
+  async desk({ least, day, night, dim }) {
+    return [...wanbi.width(), ...wanbi.targets(least), ...await wanbi.dress(day, night), ...await wanbi.axe({ only: dim })];
+  },
+
   // Every rule of axe on the page, or the named ones alone.
   async axe(rules) {
     const options = { resultTypes: ["violations"] };
