@@ -177,25 +177,6 @@ func (v *visitor) form(action string, typed map[string]string) (url.Values, stri
 	return nil, "", fmt.Errorf("%w: %s %v", errNoForm, action, typed)
 }
 
-// value is that of the nth input of this name, counted from 0.
-func (v *visitor) value(name string, nth int) string {
-	doc, err := html.Parse(bytes.NewReader(v.page))
-	if err != nil {
-		v.fail("%w", err)
-		return ""
-	}
-	for node := range doc.Descendants() {
-		if node.Type == html.ElementNode && node.Data == "input" && attribute(node, "name") == name {
-			if nth == 0 {
-				return attribute(node, "value")
-			}
-			nth--
-		}
-	}
-	v.fail("no input %s", name)
-	return ""
-}
-
 // headed reports whether the page's heading is that of the words, whatever stands
 // in their placeholders.
 func (v *visitor) headed(locale, key string) bool {
