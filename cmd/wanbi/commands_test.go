@@ -241,3 +241,11 @@ func TestDeadLettersAreListed(t *testing.T) {
 	wanbi(t, "jobs", "--config", i.config).
 		want(t, exitFound, "job-1  message.deliver", "given up 2026-03-01 01:00:00Z: error.delivery.refused", "1 dead letters")
 }
+
+func TestDemoWritesEveryPageAndEnds(t *testing.T) {
+	dir := t.TempDir()
+	wanbi(t, "demo", "--pages", dir).want(t, exitOK, "en, larger text", "pages, ", "open "+filepath.Join(dir, "index.html"))
+	if _, err := os.Stat(filepath.Join(dir, "dark", "en", "held.html")); err != nil {
+		t.Error(err)
+	}
+}

@@ -19,6 +19,7 @@ func tongPolicy() *policy.Policy {
 		Realm: policy.RealmSection{
 			ID: "tong", Name: policy.Text{"zh-CN": "一窗通", "en": "One Window"},
 			Accent: "#0b6b4f", Locale: "zh-CN", SignIn: "https://sign-in.example/",
+			Logo: `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 8L4 0l4 8z"/></svg>`,
 		},
 		Identifiers: []recovery.IdentifierKind{
 			recovery.IdentifierPhone, recovery.IdentifierEmail, recovery.IdentifierUsername,

@@ -3,6 +3,8 @@ package web
 import (
 	"net/http"
 
+	"github.com/a-h/templ"
+
 	"github.com/wanbi/wanbi/internal/claimant"
 	"github.com/wanbi/wanbi/internal/guest"
 	"github.com/wanbi/wanbi/internal/recovery"
@@ -97,6 +99,9 @@ func (v *visit) showNotice() error {
 
 func (v *visit) noticeAt(view guest.LinkView) error {
 	p := v.page(v.path("/cancel"), v.t(noticeHeading(view)))
+	if view.Act == "" {
+		return v.show(http.StatusOK, noticeOverPage(p, view))
+	}
 	return v.show(http.StatusOK, noticePage(p, view))
 }
 
@@ -162,4 +167,13 @@ func noticeLead(view guest.LinkView) string {
 		return "page.guest.frozen.lead"
 	}
 	return "page.guest.over.lead"
+}
+
+// noticeSign stands over what came of it: a frozen account is not whole yet.
+func noticeSign(view guest.LinkView) templ.Component {
+	switch view.State {
+	case recovery.StateCompleted, recovery.StateApplying:
+		return broken()
+	}
+	return whole()
 }

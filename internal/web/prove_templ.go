@@ -169,7 +169,7 @@ func prove(c *casePage) templ.Component {
 				}
 			default:
 				templ_7745c5c3_Err = input(c.page, field{
-					id: "code", kind: "text", autocomplete: "one-time-code", inputmode: "numeric", class: "code",
+					id: "code", kind: "text", autocomplete: "one-time-code", inputmode: "numeric", class: codeClass(c.view.Challenge.Digits),
 					label: c.t("page.prove.code.label"), hint: c.t("page.prove.secrecy"),
 				}).Render(ctx, templ_7745c5c3_Buffer)
 				if templ_7745c5c3_Err != nil {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -174,10 +175,11 @@ func (v *visit) page(here, heading string) *page {
 func (v *visit) t(key string, pairs ...any) string { return translate(v.locale, key, pairs) }
 
 // show renders a page whole before the first byte leaves, so that a failure
-// halfway is a failure and not half a page.
+// halfway is a failure and not half a page. Rendering reads nothing, so it does not
+// stop at the request's deadline: the page that says so is rendered after it.
 func (v *visit) show(status int, body templ.Component) error {
 	var buffer bytes.Buffer
-	if err := body.Render(v.r.Context(), &buffer); err != nil {
+	if err := body.Render(context.WithoutCancel(v.r.Context()), &buffer); err != nil {
 		return recovery.Internal(err)
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -110,7 +110,7 @@ func New(cfg Config) http.Handler {
 	outer.HandleFunc("GET /.well-known/change-password", s.anywhere((*visit).toOnlyRealm))
 	outer.HandleFunc("GET /favicon.svg", serveAsset("favicon.svg"))
 	outer.HandleFunc("GET /assets/{file}", serveHashed)
-	outer.HandleFunc("GET /assets/realm/{file}", s.serveAccent)
+	outer.HandleFunc("GET /assets/realm/{file}", s.serveOfRealm)
 	outer.Handle("/", inner)
 
 	return s.guard(outer)
