@@ -167,7 +167,7 @@ func (e *examination) policies(c *config.Config) {
 			}
 		}
 		if weak > 0 {
-			e.warn("policy", "%s: %d weaknesses accepted; `wanbi policy check %s` lists them", p.Realm.ID, weak, entry.File)
+			e.warn("policy", "%s: weaknesses accepted: %d; `wanbi policy check %s` lists them", p.Realm.ID, weak, entry.File)
 			continue
 		}
 		e.ok("policy", "%s: loads, no weakness", p.Realm.ID)

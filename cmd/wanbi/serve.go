@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -79,6 +80,7 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 		return errors.Join(err, listener.Close(), opened.Close())
 	}
 	defer shown()
+	go debug.FreeOSMemory() // reading dictionaries and policies leaves several megabytes that nothing needs again
 	err = serve(s.ctx, listener, figures.Handler(opened.Handler()), opened.Run, log)
 	log.Info("wanbi stopped")
 	return errors.Join(err, opened.Close())

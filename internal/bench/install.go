@@ -92,27 +92,16 @@ func (b *installation) lay() error {
 // address is the e-mail of the numbered account.
 func address(n int) string { return fmt.Sprintf("owner%d@mail.example.cn", n) }
 
-// importAccounts writes the accounts to a file and runs the importer on it.
+// importAccounts brings the accounts in.
 func (b *installation) importAccounts(ctx context.Context) error {
-	if out, err := b.command(ctx, "migrate").CombinedOutput(); err != nil {
-		return fmt.Errorf("migrate: %w: %s", err, out)
-	}
 	if b.Accounts == 0 {
 		return nil
 	}
-	path := b.file("accounts.jsonl")
-	if err := writeAccounts(path, b.Accounts); err != nil {
-		return err
+	if err := b.bringIn(ctx, b.Accounts, &b.run.Import); err != nil {
+		return fmt.Errorf("import: %w", err)
 	}
-	cmd := b.command(ctx, "import", path, "--realm", "bench")
-	began := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("import: %w: %s", err, out)
-	}
-	took := time.Since(began)
-	b.run.ImportRate, b.run.ImportMB = float64(b.Accounts)/took.Seconds(), peak(cmd.ProcessState)
-	b.Say("%.0f accounts a second, %.0f MB\n", b.run.ImportRate, b.run.ImportMB)
-	return os.Remove(path)
+	b.Say("%s\n", b.run.Import)
+	return nil
 }
 
 func writeAccounts(path string, count int) error {

@@ -143,7 +143,7 @@ func (q *Queue) Enqueue(ctx context.Context, tx *store.Tx, n New) error {
 	now := q.Now()
 	due := !n.Due.After(now)
 	if due {
-		tx.Committed(q.Wake)
+		tx.Committed(q.look)
 	}
 	if n.ID != "" {
 		payload, err := q.stored(n, plain)
@@ -192,8 +192,8 @@ func (q *Queue) Finish(ctx context.Context, tx *store.Tx, job Job) error {
 	return nil
 }
 
-// Wake tells the runner that there may be work.
-func (q *Queue) Wake() {
+// look tells the runner that there may be work.
+func (q *Queue) look() {
 	q.init()
 	select {
 	case q.wake <- struct{}{}:

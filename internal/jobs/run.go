@@ -37,7 +37,7 @@ func (q *Queue) Run(ctx context.Context) {
 		for _, job := range some {
 			slots <- struct{}{}
 			running.Go(func() {
-				defer func() { <-slots; q.Wake() }()
+				defer func() { <-slots; q.look() }()
 				if q.do(after, job) {
 					done <- job
 				}
@@ -46,7 +46,7 @@ func (q *Queue) Run(ctx context.Context) {
 	}
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
-	q.Wake()
+	q.look()
 	look := true // for jobs of others, and for those that there was no room for
 	for {
 		select {

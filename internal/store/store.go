@@ -91,7 +91,14 @@ func redact(dsn string) string {
 // survives a power cut; SQLite below 3.51.3 corrupted WAL files and is refused
 // by the module pin.
 const sqlitePragmas = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-	"&_pragma=foreign_keys(ON)&_pragma=cache_size(-16000)&_pragma=temp_store(MEMORY)"
+	"&_pragma=foreign_keys(ON)&_pragma=temp_store(MEMORY)"
+
+// Page caches of one connection, in KiB: the one writer's holds the inner pages of
+// its indexes; readers are many, find by key, and have the system's cache below them.
+const (
+	writerCache = "&_pragma=cache_size(-16000)"
+	readerCache = "&_pragma=cache_size(-4000)"
+)
 
 func openSQLite(path string) (*DB, error) {
 	if path == "" {
@@ -102,14 +109,14 @@ func openSQLite(path string) (*DB, error) {
 		return nil, err
 	}
 	name := "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + sqlitePragmas
-	connector, err := sqlite.NewConnector(name + "&_txlock=immediate")
+	connector, err := sqlite.NewConnector(name + writerCache + "&_txlock=immediate")
 	if err != nil {
 		return nil, err
 	}
 	write := sql.OpenDB(steadfast{connector})
 	write.SetMaxOpenConns(1)
 	write.SetMaxIdleConns(1)
-	read, err := sql.Open("sqlite", name+"&_pragma=query_only(ON)")
+	read, err := sql.Open("sqlite", name+readerCache+"&_pragma=query_only(ON)")
 	if err != nil {
 		_ = write.Close()
 		return nil, err
@@ -238,21 +245,6 @@ func (tx *Tx) callCommitted() {
 // Read runs fn on the readers, outside any transaction.
 func (d *DB) Read(ctx context.Context, fn func(q *db.Queries) error) error {
 	return outage(fn(d.reads))
-}
-
-// Snapshot runs fn on one view of the database, in which nothing changes
-// whatever others write meanwhile.
-func (d *DB) Snapshot(ctx context.Context, fn func(q *db.Queries) error) error {
-	options := &sql.TxOptions{ReadOnly: true}
-	if d.engine == PostgreSQL {
-		options.Isolation = sql.LevelRepeatableRead
-	}
-	tx, err := d.read.BeginTx(ctx, options)
-	if err != nil {
-		return outage(err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	return outage(fn(d.reads.WithTx(tx)))
 }
 
 // Ping reports whether the database answers.

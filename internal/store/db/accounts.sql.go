@@ -185,23 +185,29 @@ func (q *Queries) DeleteLock(ctx context.Context, arg DeleteLockParams) (int64, 
 
 const dormantAccounts = `-- name: DormantAccounts :many
 SELECT account_id FROM accounts
-WHERE realm = $1 AND last_sign_in_at <= $2 AND account_id > $3
-ORDER BY account_id LIMIT $4
+WHERE realm = $1 AND last_sign_in_at <= $2
+  AND (warned_at = 0 OR last_sign_in_at <= $3)
+  AND NOT EXISTS (SELECT 1 FROM account_locks l WHERE l.account_id = accounts.account_id AND l.reason = 'dormant'
+    AND (l.until = 0 OR l.until > $4))
+LIMIT $5
 `
 
 type DormantAccountsParams struct {
-	Realm        string
-	LastSignInAt int64
-	AccountID    string
-	Limit        int32
+	Realm      string
+	WarnBefore int64
+	LockBefore int64
+	Now        int64
+	Most       int32
 }
 
+// Those with something to do: not locked for it yet, and to be locked now or not warned yet.
 func (q *Queries) DormantAccounts(ctx context.Context, arg DormantAccountsParams) ([]string, error) {
 	rows, err := q.query(ctx, q.dormantAccountsStmt, dormantAccounts,
 		arg.Realm,
-		arg.LastSignInAt,
-		arg.AccountID,
-		arg.Limit,
+		arg.WarnBefore,
+		arg.LockBefore,
+		arg.Now,
+		arg.Most,
 	)
 	if err != nil {
 		return nil, err

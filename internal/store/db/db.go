@@ -66,9 +66,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.countStmt, err = db.PrepareContext(ctx, count); err != nil {
 		return nil, fmt.Errorf("error preparing query Count: %w", err)
 	}
-	if q.countEntriesStmt, err = db.PrepareContext(ctx, countEntries); err != nil {
-		return nil, fmt.Errorf("error preparing query CountEntries: %w", err)
-	}
 	if q.deadJobsStmt, err = db.PrepareContext(ctx, deadJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query DeadJobs: %w", err)
 	}
@@ -104,6 +101,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.endAccountCaseStmt, err = db.PrepareContext(ctx, endAccountCase); err != nil {
 		return nil, fmt.Errorf("error preparing query EndAccountCase: %w", err)
+	}
+	if q.entriesAfterStmt, err = db.PrepareContext(ctx, entriesAfter); err != nil {
+		return nil, fmt.Errorf("error preparing query EntriesAfter: %w", err)
 	}
 	if q.findAccountsStmt, err = db.PrepareContext(ctx, findAccounts); err != nil {
 		return nil, fmt.Errorf("error preparing query FindAccounts: %w", err)
@@ -233,6 +233,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.logHashesStmt, err = db.PrepareContext(ctx, logHashes); err != nil {
 		return nil, fmt.Errorf("error preparing query LogHashes: %w", err)
+	}
+	if q.logLeavesStmt, err = db.PrepareContext(ctx, logLeaves); err != nil {
+		return nil, fmt.Errorf("error preparing query LogLeaves: %w", err)
 	}
 	if q.pingStmt, err = db.PrepareContext(ctx, ping); err != nil {
 		return nil, fmt.Errorf("error preparing query Ping: %w", err)
@@ -384,11 +387,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing countStmt: %w", cerr)
 		}
 	}
-	if q.countEntriesStmt != nil {
-		if cerr := q.countEntriesStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing countEntriesStmt: %w", cerr)
-		}
-	}
 	if q.deadJobsStmt != nil {
 		if cerr := q.deadJobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing deadJobsStmt: %w", cerr)
@@ -447,6 +445,11 @@ func (q *Queries) Close() error {
 	if q.endAccountCaseStmt != nil {
 		if cerr := q.endAccountCaseStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing endAccountCaseStmt: %w", cerr)
+		}
+	}
+	if q.entriesAfterStmt != nil {
+		if cerr := q.entriesAfterStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing entriesAfterStmt: %w", cerr)
 		}
 	}
 	if q.findAccountsStmt != nil {
@@ -664,6 +667,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing logHashesStmt: %w", cerr)
 		}
 	}
+	if q.logLeavesStmt != nil {
+		if cerr := q.logLeavesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing logLeavesStmt: %w", cerr)
+		}
+	}
 	if q.pingStmt != nil {
 		if cerr := q.pingStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing pingStmt: %w", cerr)
@@ -842,7 +850,6 @@ type Queries struct {
 	consumeBackupCodeStmt       *sql.Stmt
 	consumeChallengesStmt       *sql.Stmt
 	countStmt                   *sql.Stmt
-	countEntriesStmt            *sql.Stmt
 	deadJobsStmt                *sql.Stmt
 	deleteAccountIdentifierStmt *sql.Stmt
 	deleteBackupCodesStmt       *sql.Stmt
@@ -855,6 +862,7 @@ type Queries struct {
 	dropJobStmt                 *sql.Stmt
 	earlierJobsStmt             *sql.Stmt
 	endAccountCaseStmt          *sql.Stmt
+	entriesAfterStmt            *sql.Stmt
 	findAccountsStmt            *sql.Stmt
 	finishJobStmt               *sql.Stmt
 	getAPIKeyStmt               *sql.Stmt
@@ -898,6 +906,7 @@ type Queries struct {
 	liveChallengesStmt          *sql.Stmt
 	lockLogHeadStmt             *sql.Stmt
 	logHashesStmt               *sql.Stmt
+	logLeavesStmt               *sql.Stmt
 	pingStmt                    *sql.Stmt
 	purgeContactsStmt           *sql.Stmt
 	putDeviceStmt               *sql.Stmt
@@ -943,7 +952,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		consumeBackupCodeStmt:       q.consumeBackupCodeStmt,
 		consumeChallengesStmt:       q.consumeChallengesStmt,
 		countStmt:                   q.countStmt,
-		countEntriesStmt:            q.countEntriesStmt,
 		deadJobsStmt:                q.deadJobsStmt,
 		deleteAccountIdentifierStmt: q.deleteAccountIdentifierStmt,
 		deleteBackupCodesStmt:       q.deleteBackupCodesStmt,
@@ -956,6 +964,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		dropJobStmt:                 q.dropJobStmt,
 		earlierJobsStmt:             q.earlierJobsStmt,
 		endAccountCaseStmt:          q.endAccountCaseStmt,
+		entriesAfterStmt:            q.entriesAfterStmt,
 		findAccountsStmt:            q.findAccountsStmt,
 		finishJobStmt:               q.finishJobStmt,
 		getAPIKeyStmt:               q.getAPIKeyStmt,
@@ -999,6 +1008,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		liveChallengesStmt:          q.liveChallengesStmt,
 		lockLogHeadStmt:             q.lockLogHeadStmt,
 		logHashesStmt:               q.logHashesStmt,
+		logLeavesStmt:               q.logLeavesStmt,
 		pingStmt:                    q.pingStmt,
 		purgeContactsStmt:           q.purgeContactsStmt,
 		putDeviceStmt:               q.putDeviceStmt,

@@ -12,10 +12,14 @@ UPDATE accounts SET version = CASE WHEN version = sqlc.arg(was) THEN version + 1
   epoch = $5, event_seq = $6, chain_seq = $7, chain_head = $8
 WHERE account_id = $1;
 
+-- Those with something to do: not locked for it yet, and to be locked now or not warned yet.
 -- name: DormantAccounts :many
 SELECT account_id FROM accounts
-WHERE realm = $1 AND last_sign_in_at <= $2 AND account_id > $3
-ORDER BY account_id LIMIT $4;
+WHERE realm = sqlc.arg(realm) AND last_sign_in_at <= sqlc.arg(warn_before)
+  AND (warned_at = 0 OR last_sign_in_at <= sqlc.arg(lock_before))
+  AND NOT EXISTS (SELECT 1 FROM account_locks l WHERE l.account_id = accounts.account_id AND l.reason = 'dormant'
+    AND (l.until = 0 OR l.until > sqlc.arg(now)))
+LIMIT sqlc.arg(most);
 
 -- name: AccountsAfter :many
 SELECT account_id FROM accounts WHERE realm = $1 AND account_id > $2 ORDER BY account_id LIMIT $3;

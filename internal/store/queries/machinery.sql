@@ -74,6 +74,11 @@ SELECT owner, chain, seq, at, hash FROM audit_entries WHERE leaf IS NULL ORDER B
 -- name: InsertLeaf :exec
 INSERT INTO log_leaves (leaf, owner, chain, seq) VALUES ($1, $2, $3, $4);
 
+-- typed is 0 for keys of another type, which SQLite would let somebody write and which equal nothing.
+-- name: LogLeaves :many
+SELECT leaf, owner, chain, seq, CAST(CASE WHEN owner = CAST(owner AS TEXT) AND chain = CAST(chain AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM log_leaves WHERE leaf > $1 ORDER BY leaf LIMIT $2;
+
 -- name: LeafEntries :many
 SELECT l.leaf, l.owner, l.chain, l.seq, e.at, e.event, e.from_state, e.to_state, e.commitment, e.prev, e.hash, e.leaf AS entry_leaf
 FROM log_leaves l LEFT JOIN audit_entries e ON e.owner = l.owner AND e.chain = l.chain AND e.seq = l.seq
@@ -83,7 +88,7 @@ WHERE l.leaf >= $1 ORDER BY l.leaf LIMIT $2;
 SELECT hash FROM log_hashes WHERE idx = $1;
 
 -- name: LogHashes :many
-SELECT idx, hash FROM log_hashes WHERE idx >= $1 ORDER BY idx LIMIT $2;
+SELECT idx, hash FROM log_hashes WHERE idx > $1 ORDER BY idx LIMIT $2;
 
 -- name: GetLogHead :one
 SELECT size, checkpoint, high_water FROM log_head WHERE id = 1;
@@ -96,15 +101,21 @@ UPDATE log_head SET size = size WHERE id = 1 RETURNING size, checkpoint, high_wa
 UPDATE log_head SET size = sqlc.arg(size), checkpoint = sqlc.arg(checkpoint), high_water = sqlc.arg(high_water)
 WHERE id = 1 AND size = sqlc.arg(was);
 
--- name: CountEntries :one
-SELECT COUNT(*) AS n FROM audit_entries;
+-- name: EntriesAfter :many
+SELECT owner, chain, seq, at, event, from_state, to_state, payload, nonce, commitment, prev, hash, leaf,
+  CAST(CASE WHEN owner = CAST(owner AS TEXT) AND chain = CAST(chain AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM audit_entries
+WHERE (owner, chain, seq) > (CAST(sqlc.arg(owner) AS TEXT), CAST(sqlc.arg(chain) AS TEXT), CAST(sqlc.arg(seq) AS BIGINT)) ORDER BY owner, chain, seq LIMIT sqlc.arg(most);
 
 -- name: CaseHeads :many
-SELECT subject, id, realm, state, chain_seq, chain_head FROM cases
-WHERE subject > sqlc.arg(subject) OR (subject = sqlc.arg(subject) AND id > sqlc.arg(id)) ORDER BY subject, id LIMIT sqlc.arg(most);
+SELECT subject, id, realm, state, chain_seq, chain_head,
+  CAST(CASE WHEN subject = CAST(subject AS TEXT) AND id = CAST(id AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM cases
+WHERE (subject, id) > (CAST(sqlc.arg(subject) AS TEXT), CAST(sqlc.arg(id) AS TEXT)) ORDER BY subject, id LIMIT sqlc.arg(most);
 
 -- name: AccountHeads :many
-SELECT account_id, realm, chain_seq, chain_head FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2;
+SELECT account_id, realm, chain_seq, chain_head, CAST(CASE WHEN account_id = CAST(account_id AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2;
 
 -- name: GetReply :one
 SELECT fingerprint, reply, created_at FROM idempotency WHERE scope = $1 AND key = $2;
