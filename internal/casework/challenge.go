@@ -181,10 +181,8 @@ func (s *Service) startChallenge(ctx context.Context, job jobs.Job) error {
 	if err := s.fetchFromHost(ctx, job.Realm, p); err != nil {
 		return err
 	}
-	return s.edit(ctx, key{p.Subject, p.Case}, Once{}, anybody, func(st *step) error {
-		if err := s.Queue.Finish(ctx, st.tx, job); err != nil {
-			return err
-		}
+	// The case's guard is enough for once: whoever comes second finds the channel started.
+	err := s.edit(ctx, key{p.Subject, p.Case}, Once{}, anybody, func(st *step) error {
 		row, err := st.tx.GetChallenge(ctx, db.GetChallengeParams{Subject: st.Subject, CaseID: st.ID, ID: string(p.Challenge)})
 		if err != nil {
 			return err
@@ -194,6 +192,10 @@ func (s *Service) startChallenge(ctx context.Context, job jobs.Job) error {
 		}
 		return st.begin(row)
 	})
+	if recovery.IsKind(err, recovery.KindGone) { // the case is over
+		return nil
+	}
+	return err
 }
 
 // begin starts the channel of a challenge.
