@@ -65,11 +65,6 @@ func benchOptions(s std, postgres string, engines []string) (bench.Options, erro
 	}
 	o := bench.Options{
 		Program: program, Say: s.printf,
-		NewKeys: func(path string) error {
-			quiet := s
-			quiet.out = s.err
-			return keysInitCommand{File: path, Origin: "bench.example.cn/wanbi"}.Run(quiet)
-		},
 	}
 	asked := func(engine string) bool { return len(engines) == 0 || slices.Contains(engines, engine) }
 	if asked("postgres") && postgres != "" {

@@ -22,6 +22,7 @@ const (
 	NoticeCompleted = "notice.completed"
 	NoticeCancelled = "notice.cancelled"
 	NoticeDisavowed = "notice.disavowed"
+	NoticeMoved     = "notice.moved"
 	NoticeDormant   = "dormant.warning"
 )
 

@@ -31,7 +31,6 @@ type Options struct {
 	SMTPLatency time.Duration // how long the mail server takes for one message
 	Profiles    string        // folder for CPU profiles of the servers; empty for none
 	Say         func(format string, args ...any)
-	NewKeys     func(path string) error // makes a key file
 }
 
 // Run measures every combination of database and hash.
@@ -78,24 +77,23 @@ func measure(ctx context.Context, o Options, database, hash string) (run RunFigu
 
 // serveAndDrive starts the server and measures everything that needs it.
 func (b *installation) serveAndDrive(ctx context.Context) (err error) {
-	s, err := b.startServer(ctx)
-	if err != nil {
+	if err := b.startServer(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
-	b.run.FirstAnswerMS = milliseconds(s.firstAnswer)
+	defer func() { err = errors.Join(err, b.node.Stop()) }()
+	b.run.FirstAnswerMS = milliseconds(b.node.FirstAnswer)
 	select { // idle is what it has when nobody asks, not what starting took
 	case <-time.After(time.Second):
 	case <-ctx.Done():
 	}
-	b.run.IdleMB = s.memory()
+	b.run.IdleMB = b.memory()
 	b.Say("first answer after %.0f ms, idle %.0f MB\n", b.run.FirstAnswerMS, b.run.IdleMB)
-	b.driver = newDriver(s.origin, b.sink, b.Accounts)
+	b.driver = newDriver(b.node.Origin(), b.sink, b.Accounts)
 	if err := b.driver.warmUp(ctx); err != nil {
 		return err
 	}
 	for _, clients := range b.Clients {
-		load := b.load(ctx, s, clients)
+		load := b.load(ctx, clients)
 		b.run.Loads = append(b.run.Loads, load)
 		b.Say("%s\n", load)
 	}
@@ -113,13 +111,13 @@ func (b *installation) serveAndDrive(ctx context.Context) (err error) {
 }
 
 // load sends recoveries for the duration, from so many clients at once.
-func (b *installation) load(ctx context.Context, s *process, clients int) Load {
-	before := b.usage(s)
+func (b *installation) load(ctx context.Context, clients int) Load {
+	before := b.usage()
 	began := time.Now()
 	samples := b.driver.run(ctx, clients, b.Duration)
 	took := time.Since(began)
-	used := b.usage(s).minus(before)
-	load := Load{Clients: clients, Seconds: took.Seconds(), MemoryMB: s.memory()}
+	used := b.usage().minus(before)
+	load := Load{Clients: clients, Seconds: took.Seconds(), MemoryMB: b.memory()}
 	load.sum(samples)
 	if load.Recoveries > 0 {
 		n := float64(load.Recoveries)
@@ -131,7 +129,7 @@ func (b *installation) load(ctx context.Context, s *process, clients int) Load {
 
 // untilSequenced waits until the log has every entry that was written.
 func (b *installation) untilSequenced(ctx context.Context) (float64, error) {
-	d, err := store.Open(b.dsn)
+	d, err := store.Open(b.Database)
 	if err != nil {
 		return 0, err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/wanbi/wanbi/internal/account"
 	"github.com/wanbi/wanbi/internal/audit"
+	"github.com/wanbi/wanbi/internal/bench/rig"
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/store"
@@ -133,13 +134,13 @@ func (b *installation) measured(count int, w *Work, do func() (*os.ProcessState,
 
 // bringIn imports the first accounts, which may be there already.
 func (b *installation) bringIn(ctx context.Context, count int, w *Work) error {
-	path := b.file("accounts.jsonl")
-	if err := writeAccounts(path, count); err != nil {
+	path := b.File("accounts.jsonl")
+	if err := rig.WriteAccounts(path, count, nil); err != nil {
 		return err
 	}
 	defer os.Remove(path)
 	return b.measured(count, w, func() (*os.ProcessState, error) {
-		cmd := b.command(ctx, "import", path, "--realm", "bench")
+		cmd := b.node.Command(ctx, "import", path, "--realm", "bench")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%w: %s", err, out)
 		}
@@ -149,11 +150,11 @@ func (b *installation) bringIn(ctx context.Context, count int, w *Work) error {
 
 // inside opens the database and its log in this process.
 func (b *installation) inside(ctx context.Context, do func(d *store.DB, log *audit.Log) error) error {
-	keys, err := seal.Load(b.file("keys.json"))
+	keys, err := seal.Load(b.File("keys.json"))
 	if err != nil {
 		return err
 	}
-	d, err := store.Open(b.dsn)
+	d, err := store.Open(b.Database)
 	if err != nil {
 		return err
 	}
@@ -187,7 +188,7 @@ func (b *installation) sequence(ctx context.Context, w *Work) error {
 // verify runs the command, as an operator would.
 func (b *installation) verify(ctx context.Context, entries int, w *Work) error {
 	return b.measured(entries, w, func() (*os.ProcessState, error) {
-		cmd := b.command(ctx, "audit", "verify")
+		cmd := b.node.Command(ctx, "audit", "verify")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s", err, out)
@@ -235,14 +236,12 @@ const turns = 6
 func byTurns(ctx context.Context, small, big *installation, f *SizeFigures) (err error) {
 	both := []*installation{small, big}
 	all := make([][]sample, len(both))
-	servers := make([]*process, len(both))
-	for i, b := range both {
-		s, err := b.startServer(ctx)
-		if err != nil {
+	for _, b := range both {
+		if err := b.startServer(ctx); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, s.stop()) }()
-		servers[i], b.driver = s, newDriver(s.origin, b.sink, b.Accounts)
+		defer func() { err = errors.Join(err, b.node.Stop()) }()
+		b.driver = newDriver(b.node.Origin(), b.sink, b.Accounts)
 		if err := b.driver.warmUp(ctx); err != nil {
 			return err
 		}
@@ -253,7 +252,7 @@ func byTurns(ctx context.Context, small, big *installation, f *SizeFigures) (err
 		}
 	}
 	for i, load := range []*Load{&f.Small, &f.Big} {
-		load.Clients, load.Seconds, load.MemoryMB = f.Clients, both[i].Duration.Seconds(), servers[i].memory()
+		load.Clients, load.Seconds, load.MemoryMB = f.Clients, both[i].Duration.Seconds(), both[i].memory()
 		load.sum(all[i])
 		load.Rate = float64(load.Recoveries) / load.Seconds
 	}
@@ -274,7 +273,8 @@ func newInstallation(ctx context.Context, o Options, database string) (b *instal
 		return err
 	}
 	run := &RunFigures{Engine: "sqlite", Hash: o.Hashes[0], Accounts: o.Accounts}
-	b = &installation{Options: o, folder: folder, dsn: "sqlite:" + filepath.Join(folder, "wanbi.db"), hash: o.Hashes[0], run: run}
+	laid := &rig.Installation{Program: o.Program, Folder: folder, Database: "sqlite:" + filepath.Join(folder, "wanbi.db")}
+	b = &installation{Options: o, Installation: laid, hash: o.Hashes[0], run: run}
 	if database != "sqlite" {
 		run.Engine = "postgres"
 		own, err := newDatabase(ctx, database)
@@ -282,17 +282,18 @@ func newInstallation(ctx context.Context, o Options, database string) (b *instal
 			return b, end, errors.Join(err, end())
 		}
 		ends = append(ends, own.drop)
-		b.dsn, b.database, run.Settings = own.dsn, processes{postmaster: own.postmaster}, own.settings
+		laid.Database, b.database, run.Settings = own.dsn, processes{postmaster: own.postmaster}, own.settings
 	}
 	if b.sink, err = startSink(o.SMTPLatency); err != nil {
 		return b, end, errors.Join(err, end())
 	}
-	ends = append(ends, func() error { b.sink.close(); return nil })
-	if err := b.lay(); err != nil {
+	ends = append(ends, func() error { b.sink.Close(); return nil })
+	laid.Mail = b.sink.Addr
+	if err := b.lay(ctx); err != nil {
 		return b, end, errors.Join(err, end())
 	}
-	if out, err := b.command(ctx, "migrate").CombinedOutput(); err != nil {
-		return b, end, errors.Join(fmt.Errorf("migrate: %w: %s", err, out), end())
+	if _, err := b.node.Do(ctx, "migrate"); err != nil {
+		return b, end, errors.Join(err, end())
 	}
 	return b, end, nil
 }

@@ -23,8 +23,8 @@ func (s spent) minus(o spent) spent {
 }
 
 // usage reads what every process has spent until now.
-func (b *installation) usage(s *process) spent {
-	return spent{server: stat(s.cmd.Process.Pid).cpu, database: b.database.cpu(), driver: ownCPU()}
+func (b *installation) usage() spent {
+	return spent{server: stat(b.node.PID()).cpu, database: b.database.cpu(), driver: ownCPU()}
 }
 
 // ownCPU is what this process has spent.

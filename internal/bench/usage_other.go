@@ -19,7 +19,7 @@ type spent struct{ server, database, driver time.Duration }
 
 func (s spent) minus(spent) spent { return s }
 
-func (b *installation) usage(*process) spent { return spent{} }
+func (b *installation) usage() spent { return spent{} }
 
 func resident(int) float64 { return 0 }
 

@@ -41,7 +41,9 @@ func (s *Service) Answer(ctx context.Context, in Answering) (Snapshot, error) {
 		}
 		if in.Move {
 			st.TokenSerial++
-			st.Device = in.Device
+			if err := st.setDevice(in.Device); err != nil {
+				return err
+			}
 		}
 		if err := st.record("evidence.accepted", map[string]string{"channel": info.Name}); err != nil {
 			return err
@@ -148,7 +150,7 @@ type counting struct {
 func (st *step) guesses(row db.Challenge, info recovery.ChannelInfo) (g struct{ visible, hidden counting }) {
 	rule := guessRule(st.policy, info)
 	known := row.KnownDevice != 0
-	g.visible = st.reserved(known, rule, []string{"guess", st.Subject, row.Channel})
+	g.visible = st.reserved(known, rule, []string{"guess", st.counted(), row.Channel})
 	g.hidden = st.reserved(known, rule, []string{"guess-at", st.Realm, row.Destination, row.Channel})
 	return g
 }

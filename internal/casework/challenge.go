@@ -68,7 +68,7 @@ func (s *Service) StartChallenge(ctx context.Context, a Acting, way, name string
 		if err != nil {
 			return err
 		}
-		sendAs := []string{"send", st.Subject, name, st.Device}
+		sendAs := []string{"send", st.counted(), name, st.Device}
 		rule := messageRule(st.policy)
 		if ch.Info().Contact == "" {
 			rule = startRule
@@ -92,16 +92,23 @@ func (st *step) startable(way, name string) (channel.Channel, error) {
 	}
 	found, ok := st.policy.Way(recovery.Intent(st.Intent), way)
 	ch, known := channel.Get(name)
-	if !ok || !known || !slices.Contains(found.Prove, name) {
+	if !st.takesOver() && (!ok || !slices.Contains(found.Prove, name)) || !known {
 		return nil, recovery.BadInput("error.way.unknown").At("way")
 	}
 	facts, err := st.facts()
 	if err != nil {
 		return nil, err
 	}
-	offered := slices.ContainsFunc(st.policy.Decide(facts).Ways, func(w policy.WayState) bool { return w.Way.Name == way })
+	decision, err := st.decide(facts)
+	if err != nil {
+		return nil, err
+	}
+	offered := slices.ContainsFunc(decision.Ways, func(w policy.WayState) bool {
+		return w.Way.Name == way && slices.Contains(w.Way.Prove, name)
+	})
 	proven := slices.ContainsFunc(facts.Proven, func(e recovery.Evidence) bool { return e.Channel == name })
-	if !offered || proven || (ch.Info().AccountBound && st.AccountID == "") {
+	bound := st.AccountID != "" || st.takesOver() && len(facts.Proven) > 0
+	if !offered || proven || (ch.Info().AccountBound && !bound) {
 		return nil, recovery.Conflict("error.way.closed")
 	}
 	return ch, nil
@@ -174,10 +181,8 @@ func (s *Service) startChallenge(ctx context.Context, job jobs.Job) error {
 	if err := s.fetchFromHost(ctx, job.Realm, p); err != nil {
 		return err
 	}
-	return s.edit(ctx, key{p.Subject, p.Case}, Once{}, anybody, func(st *step) error {
-		if err := s.Queue.Finish(ctx, st.tx, job); err != nil {
-			return err
-		}
+	// The case's guard is enough for once: whoever comes second finds the channel started.
+	err := s.edit(ctx, key{p.Subject, p.Case}, Once{}, anybody, func(st *step) error {
 		row, err := st.tx.GetChallenge(ctx, db.GetChallengeParams{Subject: st.Subject, CaseID: st.ID, ID: string(p.Challenge)})
 		if err != nil {
 			return err
@@ -187,6 +192,10 @@ func (s *Service) startChallenge(ctx context.Context, job jobs.Job) error {
 		}
 		return st.begin(row)
 	})
+	if recovery.IsKind(err, recovery.KindGone) { // the case is over
+		return nil
+	}
+	return err
 }
 
 // begin starts the channel of a challenge.

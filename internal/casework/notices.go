@@ -228,7 +228,7 @@ func (s *Service) compose(job jobs.Job, d delivery) (notify.Message, error) {
 	}
 	name := realmName(p, d.Locale)
 	args := map[string]any{
-		"realm": name, "host": origin.Hostname(), "at": d.At, "until": d.HoldEnd,
+		"realm": i18n.Both{i18n.Chinese: realmName(p, i18n.Chinese), i18n.English: realmName(p, i18n.English)}, "host": origin.Hostname(), "at": d.At, "until": d.HoldEnd,
 		"purpose": "", "what": "", "minutes": strconv.Itoa(int(s.validity(job, d).Minutes())),
 	}
 	if d.Purpose != "" {

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/wanbi/wanbi/internal/account"
 	"github.com/wanbi/wanbi/internal/policy"
 	"github.com/wanbi/wanbi/internal/recovery"
@@ -261,6 +259,3 @@ func (st *step) complete() error {
 	}
 	return st.tell(notice)
 }
-
-// NewDevice makes the ID of a browser for its device cookie.
-func NewDevice() string { return uuid.NewString() }

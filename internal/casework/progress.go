@@ -90,6 +90,9 @@ func evidence(row db.Evidence) recovery.Evidence {
 // progress takes the case as far as its evidence carries it: to its account, to
 // the hold, or to a shorter hold.
 func (st *step) progress() error {
+	if st.takesOver() {
+		return st.takeOver()
+	}
 	_, common, err := st.proven()
 	if err != nil {
 		return err
@@ -195,6 +198,9 @@ func (s *Service) Choose(ctx context.Context, a Acting, chosen recovery.AccountI
 	return s.act(ctx, a, func(st *step) error {
 		if recovery.State(st.State) != recovery.StateOpen && recovery.State(st.State) != recovery.StateHeld {
 			return recovery.Conflict("error.case.closed")
+		}
+		if st.takesOver() {
+			return recovery.Conflict("error.choice.unknown")
 		}
 		_, common, err := st.proven()
 		if err != nil {

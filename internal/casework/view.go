@@ -31,6 +31,8 @@ type Snapshot struct {
 	Contacts   []recovery.Contact    // of the chosen account, on file
 	Blocked    []recovery.LockReason // locks that this case cannot get past
 	Clears     []recovery.LockReason // locks that completing it clears
+	// Moved is where a completed takeover leads, nil for other cases.
+	Moved *Moved
 	// HostTold is when nothing waits to be told to the host any more.
 	HostTold bool
 }
@@ -72,8 +74,16 @@ func (st *step) snapshot() (Snapshot, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Proven, out.Decision = facts.Proven, st.policy.Decide(facts)
-	if st.AccountID == "" {
+	out.Proven = facts.Proven
+	if out.Decision, err = st.decide(facts); err != nil {
+		return out, err
+	}
+	if out.Moved, err = st.movedTo(); err != nil {
+		return out, err
+	}
+	switch {
+	case st.takesOver(): // what it proved says nothing of accounts
+	case st.AccountID == "":
 		_, common, err := st.proven()
 		if err != nil {
 			return out, err
@@ -81,8 +91,10 @@ func (st *step) snapshot() (Snapshot, error) {
 		for _, c := range common {
 			out.Candidates = append(out.Candidates, c.Account)
 		}
-	} else if err := st.snapshotAccount(&out, facts); err != nil {
-		return out, err
+	default:
+		if err := st.snapshotAccount(&out, facts); err != nil {
+			return out, err
+		}
 	}
 	out.Live, err = st.liveChallenge()
 	return out, err

@@ -44,6 +44,23 @@ func (d *Door) token(id recovery.CaseID, serial int64) string {
 	return d.Keys.Mac(purposeToken, string(id), strconv.FormatInt(serial, 10))
 }
 
+func (d *Door) isToken(token, id string, serial int64) bool {
+	return d.Keys.MacEqual(token, purposeToken, id, strconv.FormatInt(serial, 10))
+}
+
+// earlierTokens is how many moves back a revoked token is still told where its case went.
+const earlierTokens = 8
+
+// wasToken reports whether the token was the case's before it moved to another browser.
+func (d *Door) wasToken(token string, row db.Case) bool {
+	for serial := row.TokenSerial - 1; serial > 0 && serial >= row.TokenSerial-earlierTokens; serial-- {
+		if d.isToken(token, row.ID, serial) {
+			return true
+		}
+	}
+	return false
+}
+
 // acting opens the credentials.
 func (d *Door) acting(from Caller, who Credentials, request ...string) (casework.Acting, error) {
 	opened, ok := d.Keys.OpenID(purposeCase, who.Case)
@@ -53,10 +70,13 @@ func (d *Door) acting(from Caller, who Credentials, request ...string) (casework
 	return casework.Acting{
 		Subject: opened.Subject(), ID: recovery.CaseID(opened.ID),
 		May: func(row db.Case) error {
-			if row.TokenSerial == 0 || !d.Keys.MacEqual(who.Token, purposeToken, row.ID, strconv.FormatInt(row.TokenSerial, 10)) {
-				return recovery.Unknown("error.case.unknown")
+			switch {
+			case row.TokenSerial > 0 && d.isToken(who.Token, row.ID, row.TokenSerial):
+				return nil
+			case d.wasToken(who.Token, row):
+				return recovery.Unknown("error.case.elsewhere")
 			}
-			return nil
+			return recovery.Unknown("error.case.unknown")
 		},
 		Once: d.once(from.Key, who.Token, request...),
 	}, nil
@@ -97,6 +117,20 @@ func (d *Door) Open(ctx context.Context, from Caller, req OpenRequest) (Opened, 
 		Realm: req.Realm, Intent: req.Intent, Identifier: req.Identifier, Locale: locale(from),
 		Device: d.device(from.Device), Network: from.Network,
 		Once: d.once(from.Key, from.Key, "open", string(req.Realm), string(req.Intent), req.Identifier),
+	})
+	if err != nil {
+		return Opened{}, err
+	}
+	return d.opened(opened.Subject, opened.ID, opened.Ref, opened.Serial)
+}
+
+// TakeOver opens a takeover: a case of its own that proves again what the case
+// with the reference rests on, and moves that case here. It sends nothing, and
+// the answer is the same whether there is such a case or not.
+func (d *Door) TakeOver(ctx context.Context, from Caller, realm recovery.Realm, ref string) (Opened, error) {
+	opened, err := d.Cases.TakeOver(ctx, casework.TakingOver{
+		Realm: realm, Ref: ref, Locale: locale(from), Device: d.device(from.Device), Network: from.Network,
+		Once: d.once(from.Key, from.Key, "take-over", string(realm), ref),
 	})
 	if err != nil {
 		return Opened{}, err
@@ -180,7 +214,9 @@ func (d *Door) TakeOutcome(ctx context.Context, from Caller, who Credentials, se
 	}
 	device := d.device(from.Device)
 	if device == "" {
-		device = casework.NewDevice()
+		// From the case, so that a repeat after a lost answer gives the browser the
+		// same one that was noted.
+		device = d.Keys.CountKey("device", string(a.ID), who.Token)
 	}
 	view, err := d.shown(ctx, who.Case)(d.Cases.TakeOutcome(ctx, casework.Taking{Acting: a, Secret: secret, Device: device}))
 	if err != nil {
@@ -261,6 +297,9 @@ func (d *Door) ConfirmLink(ctx context.Context, from Caller, token string) (Open
 	})
 	if err != nil {
 		return Opened{}, linkError(err)
+	}
+	if s.Moved != nil {
+		return d.opened(s.Case.Subject, s.Moved.Case, s.Case.Ref, s.Moved.Serial)
 	}
 	return d.opened(s.Case.Subject, s.Case.ID, s.Case.Ref, s.Row.TokenSerial)
 }

@@ -31,6 +31,9 @@ func (d *Door) view(ctx context.Context, s casework.Snapshot, external string) (
 		Identifier: identifier.Mask(s.Typed), IdentifierKind: s.Typed.Kind,
 		OpenedAt: s.Case.OpenedAt, ExpiresAt: s.Case.ExpiresAt, HoldBegan: s.Case.HoldBegan, HoldUntil: s.Case.HoldUntil,
 	}
+	if s.Case.Intent == recovery.IntentTakeover {
+		return d.takeover(s, v)
+	}
 	v.Step = nextStep(s)
 	if v.Step == StepWays || v.Step == StepProve || v.Step == StepWait {
 		v.Ways = ways(s)
@@ -49,6 +52,30 @@ func (d *Door) view(ctx context.Context, s casework.Snapshot, external string) (
 		v.Locks = lockViews(s)
 	}
 	showNotified(s, &v)
+	return v, err
+}
+
+// takeover shapes a takeover. It shows the number as it was typed, and nothing of
+// the case that has it.
+func (d *Door) takeover(s casework.Snapshot, v CaseView) (CaseView, error) {
+	v.Identifier = s.Typed.Value
+	switch {
+	case s.Moved != nil:
+		moved, err := d.opened(s.Case.Subject, s.Moved.Case, s.Case.Ref, s.Moved.Serial)
+		v.Step, v.Moved = StepMoved, &moved
+		return v, err
+	case s.State == recovery.StateCompleted:
+		return v, recovery.Unknown("error.case.elsewhere")
+	case s.State.Closed():
+		v.Step = nextStep(s)
+		return v, nil
+	}
+	v.Step, v.Ways = StepWays, ways(s)
+	if s.Live != nil {
+		v.Step = StepProve
+	}
+	var err error
+	v.Challenge, err = d.challenge(s)
 	return v, err
 }
 
@@ -105,7 +132,7 @@ func ways(s casework.Snapshot) []WayView {
 		for _, name := range w.Way.Prove {
 			ch, ok := channel.Get(name)
 			view.Channels = append(view.Channels, ChannelView{
-				Name: name, Proven: !slices.Contains(w.Missing, name), Open: ok && (!ch.Info().AccountBound || s.Case.Account != ""),
+				Name: name, Proven: !slices.Contains(w.Missing, name), Open: ok && (!ch.Info().AccountBound || s.Case.Account != "" || s.Case.Intent == recovery.IntentTakeover),
 			})
 		}
 		out = append(out, view)

@@ -14,9 +14,10 @@ import (
 // walks are the queries that may read a whole table or sort more than one account's or
 // case's rows, and why each may.
 var walks = map[string]string{
-	"DeadJobs":     "for operators only",
-	"ListAPIKeys":  "a realm has a handful",
-	"ListContacts": "sorts one account's contacts",
+	"FindAccountsByAny": "the accounts of one identifier",
+	"DeadJobs":          "for operators only",
+	"ListAPIKeys":       "a realm has a handful",
+	"ListContacts":      "sorts one account's contacts",
 }
 
 var generated = regexp.MustCompile("(?s)const \\w+ = `-- name: (\\w+) :\\w+\n(.*?)`")

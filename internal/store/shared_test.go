@@ -21,6 +21,7 @@ func TestWritersAtTheSameMomentAreApart(t *testing.T) {
 		ctx, d := t.Context(), open(t, engine)
 		mine := errors.New("mine")
 		left, leave := context.WithCancel(ctx)
+		defer leave()
 		begin, committed := make(chan struct{}), make(chan string, 5*each)
 		var all sync.WaitGroup
 		at := func(what string, n int, with context.Context, fn func(tx *store.Tx, id string) error, want func(error) bool) {

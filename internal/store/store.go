@@ -26,6 +26,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/span"
 	"github.com/wanbi/wanbi/internal/store/db"
 )
 
@@ -148,7 +149,8 @@ func openPostgres(dsn string) (*DB, error) {
 		}
 		return nil, fmt.Errorf("database %q: %w", redact(dsn), cause)
 	}
-	pool := sql.OpenDB(pipelining{stdlib.GetConnector(*settings)})
+	boundSilence(settings)
+	pool := sql.OpenDB(pipelining{stdlib.GetConnector(*settings, stdlib.OptionShouldPing(asleep))})
 	pool.SetMaxOpenConns(20)
 	pool.SetMaxIdleConns(20)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
@@ -175,7 +177,10 @@ const writeTries = 12
 // an error of kind unavailable. A failed commit is unknown: callers repeat with
 // the same idempotency key.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
-	return d.tried(ctx, func() error { return d.writeOnce(ctx, fn) })
+	ctx, mark := span.Begin(ctx, "transaction")
+	err := d.tried(ctx, func() error { return d.writeOnce(ctx, fn) })
+	mark.End(err)
+	return err
 }
 
 // tried does it until it loses no race.

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -52,6 +53,50 @@ func TestMigrateUpTwiceDownAndUp(t *testing.T) {
 		}
 		if err := d.Write(ctx, func(tx *store.Tx) error { return insertAccount(ctx, tx, "a") }); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A newer program migrated, and this one goes on: until a migration takes away
+// what it uses and says so.
+func TestASchemaMayBeNewerThanTheProgram(t *testing.T) {
+	fixture.Each(t, func(t *testing.T, engine store.Engine) {
+		dsn := dsnOf(t, engine)
+		raw := fixture.Raw(t, dsn)
+		run := func(statement string) {
+			t.Helper()
+			if _, err := raw.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ready := func() error {
+			d, err := store.Open(dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			if err := d.Ready(t.Context()); err != nil {
+				return err
+			}
+			return d.Write(t.Context(), func(tx *store.Tx) error { return insertAccount(t.Context(), tx, rand.Text()) })
+		}
+		run("ALTER TABLE accounts ADD COLUMN later TEXT")
+		run("CREATE TABLE later (id TEXT NOT NULL PRIMARY KEY)")
+		run("INSERT INTO goose_db_version (version_id, is_applied) VALUES (9000, true)")
+		if err := ready(); err != nil {
+			t.Errorf("after an additive migration: %v", err)
+		}
+		run("INSERT INTO schema_needs (version) VALUES (9000)")
+		if err := ready(); err == nil || !strings.Contains(err.Error(), "needs a newer program: one that knows migration 9000") {
+			t.Errorf("after one that needs a newer program: %v", err)
+		}
+		d, err := store.Open(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if c, err := d.Inspect(t.Context()); err != nil || !c.TooOld {
+			t.Errorf("it says of itself %+v, %v", c, err)
 		}
 	})
 }
