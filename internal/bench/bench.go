@@ -14,10 +14,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/wanbi/wanbi/internal/bench/rig"
 	"github.com/wanbi/wanbi/internal/store"
 )
 
@@ -61,35 +59,13 @@ func Run(ctx context.Context, o Options) (Report, error) {
 
 // measure is one combination, in a folder and a database of its own.
 func measure(ctx context.Context, o Options, database, hash string) (run RunFigures, err error) {
-	run = RunFigures{Engine: "sqlite", Hash: hash, Accounts: o.Accounts}
-	folder, err := os.MkdirTemp("", "wanbi-bench-")
+	o.Hashes = []string{hash}
+	b, end, err := newInstallation(ctx, o, database)
 	if err != nil {
 		return run, err
 	}
-	defer os.RemoveAll(folder)
-	dsn := "sqlite:" + filepath.Join(folder, "wanbi.db")
-	var engine processes
-	if database != "sqlite" {
-		run.Engine = "postgres"
-		throwaway, err := newDatabase(ctx, database)
-		if err != nil {
-			return run, err
-		}
-		defer func() { err = errors.Join(err, throwaway.drop()) }()
-		dsn, engine = throwaway.dsn, processes{postmaster: throwaway.postmaster}
-		run.Settings = throwaway.settings
-	}
-	mail, err := startSink(o.SMTPLatency)
-	if err != nil {
-		return run, err
-	}
-	defer mail.Close()
-	laid := &rig.Installation{Program: o.Program, Folder: folder, Database: dsn, Mail: mail.Addr}
-	b := &installation{Options: o, Installation: laid, hash: hash, sink: mail, database: engine, run: &run}
-	if err := b.lay(ctx); err != nil {
-		return run, err
-	}
-	o.Say("%s, %s hash: bringing in %d accounts\n", run.Engine, hash, o.Accounts)
+	defer func() { run, err = *b.run, errors.Join(err, end()) }()
+	o.Say("%s, %s hash: bringing in %d accounts\n", b.run.Engine, hash, o.Accounts)
 	if err := b.importAccounts(ctx); err != nil {
 		return run, err
 	}
@@ -106,6 +82,10 @@ func (b *installation) serveAndDrive(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.node.Stop()) }()
 	b.run.FirstAnswerMS = milliseconds(b.node.FirstAnswer)
+	select { // idle is what it has when nobody asks, not what starting took
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
 	b.run.IdleMB = b.memory()
 	b.Say("first answer after %.0f ms, idle %.0f MB\n", b.run.FirstAnswerMS, b.run.IdleMB)
 	b.driver = newDriver(b.node.Origin(), b.sink, b.Accounts)

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -40,24 +39,16 @@ func (b *installation) lay(ctx context.Context) (err error) {
 	return err
 }
 
-// importAccounts writes the accounts to a file and runs the importer on it.
+// importAccounts brings the accounts in.
 func (b *installation) importAccounts(ctx context.Context) error {
-	if _, err := b.node.Do(ctx, "migrate"); err != nil || b.Accounts == 0 {
-		return err
+	if b.Accounts == 0 {
+		return nil
 	}
-	path := b.File("accounts.jsonl")
-	if err := rig.WriteAccounts(path, b.Accounts, nil); err != nil {
-		return err
+	if err := b.bringIn(ctx, b.Accounts, &b.run.Import); err != nil {
+		return fmt.Errorf("import: %w", err)
 	}
-	cmd := b.node.Command(ctx, "import", path, "--realm", rig.Realm)
-	began := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("import: %w: %s", err, out)
-	}
-	took := time.Since(began)
-	b.run.ImportRate, b.run.ImportMB = float64(b.Accounts)/took.Seconds(), peak(cmd.ProcessState)
-	b.Say("%.0f accounts a second, %.0f MB\n", b.run.ImportRate, b.run.ImportMB)
-	return os.Remove(path)
+	b.Say("%s\n", b.run.Import)
+	return nil
 }
 
 // startServer starts the server and waits for its first answer.

@@ -11,6 +11,10 @@ import (
 
 type processes struct{ postmaster int }
 
+func (processes) cpu() time.Duration { return 0 }
+
+func ownCPU() time.Duration { return 0 }
+
 type spent struct{ server, database, driver time.Duration }
 
 func (s spent) minus(spent) spent { return s }

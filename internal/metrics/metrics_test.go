@@ -21,6 +21,7 @@ import (
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/store"
 	"github.com/wanbi/wanbi/internal/store/db"
+	"github.com/wanbi/wanbi/internal/testkit/fixture"
 )
 
 type sending func(notify.Message) error
@@ -114,10 +115,8 @@ func TestRequestsAreCountedByRouteAndNeverByPath(t *testing.T) {
 func sequenced(t *testing.T, d *store.DB, leaf int64, event string) {
 	t.Helper()
 	if err := d.Write(t.Context(), func(tx *store.Tx) error {
-		entry := db.InsertAuditEntryParams{Owner: "s", Chain: "c", Seq: leaf + 1, At: 1, Event: event, Commitment: []byte{1}, Prev: []byte{1}, Hash: []byte{1}}
-		if err := tx.InsertAuditEntry(t.Context(), entry); err != nil {
-			return err
-		}
+		entry := db.AuditEntry{Owner: "s", Chain: "c", Seq: leaf + 1, At: 1, Event: event, Commitment: []byte{1}, Prev: []byte{1}, Hash: []byte{1}}
+		tx.Record(entry)
 		return tx.InsertLeaf(t.Context(), db.InsertLeafParams{Leaf: leaf, Owner: "s", Chain: "c", Seq: leaf + 1})
 	}); err != nil {
 		t.Fatal(err)
@@ -159,6 +158,9 @@ func TestTheDashboardNamesFiguresThatExist(t *testing.T) {
 	}
 	m, d := New(time.Now, quiet()), database(t)
 	if err := m.Watch(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.WatchKeys(fixture.Keys(t), func() int64 { return 0 }); err != nil {
 		t.Fatal(err)
 	}
 	sequenced(t, d, 0, "answer.wrong")

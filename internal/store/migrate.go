@@ -69,6 +69,9 @@ func (d *DB) Ready(ctx context.Context) error {
 	if d.reads, err = db.Prepare(ctx, d.read); err != nil {
 		return fmt.Errorf("prepare: %w", err)
 	}
+	if err := d.prepareBulk(ctx); err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
 	return nil
 }
 

@@ -323,7 +323,7 @@ CREATE TABLE api_keys (
 
 -- What programs this schema still serves: those whose newest migration has at least
 -- the highest number here. A migration that takes away what an older program uses
--- inserts the number of the first one that did without (docs/decisions/009-rolling-upgrades.md).
+-- inserts the number of the first one that did without (docs/decisions/012-rolling-upgrades.md).
 CREATE TABLE schema_needs (
   version BIGINT NOT NULL PRIMARY KEY
 );

@@ -9,7 +9,7 @@ import (
 )
 
 // upgraded migrates under two old nodes that serve, restarts one of them as it is,
-// and then replaces both (docs/decisions/009-rolling-upgrades.md).
+// and then replaces both (docs/decisions/012-rolling-upgrades.md).
 func upgraded(ctx context.Context, o Options, engine Engine) (Result, error) {
 	return o.on(ctx, engine, 2, func(ctx context.Context, w *World) error {
 		old, next := w.Installation, *w.Installation
