@@ -12,7 +12,7 @@ FUZZTIME ?= 10s
 # The most that one package's tests may take, with the race detector on.
 TESTTIME ?= 12m
 
-.PHONY: help demo pages pictures build test lint generate check-generated fuzz bench microbench
+.PHONY: help demo pages pictures build test lint generate check-generated fuzz bench faults microbench
 
 help: ## list the targets
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,10 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 bench: ## measure whole recoveries on both engines (ARGS=… for wanbi bench); writes bench/results
 	scripts/bench $(ARGS)
+
+faults: ## break real servers under load and see that nothing is lost (ARGS=… for runfaults)
+	scripts/install-test-tools
+	go run ./internal/testkit/faults/runfaults $(ARGS)
 
 microbench: ## run the Go benchmarks and name the machine
 	scripts/microbench

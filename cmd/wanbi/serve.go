@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -56,12 +57,12 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 		read.Hash = hash
 	}
 	log := logger(read, s)
-	sender, closeSender, err := read.Sender(time.Now, log)
+	sender, closeSender, err := read.Sender(now, log)
 	if err != nil {
 		return err
 	}
 	defer closeSender()
-	figures := metrics.New(time.Now, log)
+	figures := metrics.New(now, log)
 	opened, err := assemble(s, read, log, figures.Sender(sender), c.Migrate)
 	if err != nil {
 		return err
@@ -79,6 +80,7 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 		return errors.Join(err, listener.Close(), opened.Close())
 	}
 	defer shown()
+	go debug.FreeOSMemory() // reading dictionaries and policies leaves several megabytes that nothing needs again
 	err = serve(s.ctx, listener, figures.Handler(opened.Handler()), opened.Run, log)
 	log.Info("wanbi stopped")
 	return errors.Join(err, opened.Close())

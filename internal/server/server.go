@@ -28,6 +28,7 @@ import (
 	"github.com/wanbi/wanbi/internal/jobs"
 	"github.com/wanbi/wanbi/internal/notify"
 	"github.com/wanbi/wanbi/internal/policy"
+	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/secret"
 	"github.com/wanbi/wanbi/internal/store"
@@ -125,6 +126,10 @@ func assemble(ctx context.Context, o Options, d *store.DB) (*Server, error) {
 	s.Queue = &jobs.Queue{DB: d, Keys: o.Keys, Now: s.now, Log: o.Log}
 	s.Accounts = &account.Service{
 		DB: d, Keys: o.Keys, Queue: s.Queue, Hasher: hasher, Policy: s.Realms.Policy, Now: s.now, Log: o.Log,
+		Listens: func(realm recovery.Realm) bool {
+			r, _ := s.Realms.Get(realm)
+			return r.Events != ""
+		},
 	}
 	s.Cases = &casework.Service{
 		DB: d, Keys: o.Keys, Queue: s.Queue, Accounts: s.Accounts, Realms: s.Realms, Hasher: hasher, Sender: o.Sender,

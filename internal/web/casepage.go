@@ -34,12 +34,29 @@ func (c *casePage) headingOf() string {
 	switch c.step {
 	case claimant.StepProve:
 		return c.proveHeading()
+	case claimant.StepWays:
+		if c.takeover() {
+			return c.t("page.takeover.ways.heading")
+		}
 	case claimant.StepDone:
 		if key := "page.done.heading." + string(c.view.Intent); i18n.Has(key) {
 			return c.t(key)
 		}
 	}
 	return c.t("page." + string(c.step) + ".heading")
+}
+
+// takeover reports whether the page asks for the proofs of another case.
+func (c *casePage) takeover() bool { return c.view.Intent == recovery.IntentTakeover }
+
+// takeoverLead says which proofs: before the first one that is not for everybody to know.
+func (c *casePage) takeoverLead() string {
+	for _, way := range c.view.Ways {
+		if way.Name == string(recovery.IntentTakeover) {
+			return "page.takeover.ways.rest"
+		}
+	}
+	return "page.takeover.ways.lead"
 }
 
 // casePageOf picks the page of the step.
@@ -243,6 +260,9 @@ func (c *casePage) stepItem(channel claimant.ChannelView) stepItem {
 }
 
 func (c *casePage) holdText(hold time.Duration) string {
+	if c.takeover() {
+		return "" // taking a case over changes no wait for the better
+	}
 	if hold <= 0 {
 		return c.t("page.ways.hold.none")
 	}
@@ -292,6 +312,9 @@ func (c *casePage) waits() bool { return c.view.HoldUntil.After(c.view.HoldBegan
 // stage is where the page stands among the stages of its intent, false for pages
 // that end the case.
 func (c *casePage) stage() (at int, shown bool) {
+	if c.takeover() {
+		return 0, false
+	}
 	switch c.step {
 	case claimant.StepWays, claimant.StepProve, claimant.StepChoose:
 		return 1, true
@@ -333,6 +356,9 @@ func (w wayItem) glyph() string {
 // cancellable reports whether the case can still be stopped from here. The held
 // page has its own button.
 func (c *casePage) cancellable() bool {
+	if c.takeover() {
+		return false
+	}
 	switch c.view.State {
 	case recovery.StateOpen, recovery.StateInReview, recovery.StateHeld:
 		return c.step != claimant.StepWait && c.here != c.path("/case/cancel")

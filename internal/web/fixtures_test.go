@@ -101,6 +101,29 @@ func waysView() claimant.CaseView {
 	return view
 }
 
+func takeoverView(channels ...string) claimant.CaseView {
+	view := baseView(claimant.StepWays, recovery.StateOpen)
+	view.Intent, view.Identifier, view.IdentifierKind = recovery.IntentTakeover, string(view.Ref), recovery.IdentifierCaseRef
+	for _, name := range channels {
+		view.Ways = append(view.Ways, claimant.WayView{Name: name, Channels: []claimant.ChannelView{{Name: name, Open: true}}})
+	}
+	return view
+}
+
+func restView() claimant.CaseView {
+	view := takeoverView()
+	view.Ways = []claimant.WayView{{
+		Name: "takeover", Channels: []claimant.ChannelView{{Name: "sms-code", Proven: true, Open: true}, {Name: "real-name", Open: true}},
+	}}
+	return view
+}
+
+func takeoverProveView() claimant.CaseView {
+	view := takeoverView("sms-code")
+	view.Step, view.Challenge = claimant.StepProve, proveView("sms-code", 6).Challenge
+	return view
+}
+
 func proveView(channel string, digits int) claimant.CaseView {
 	view := waysView()
 	view.Step = claimant.StepProve
@@ -240,6 +263,17 @@ func gallery() []fixture {
 			e := recovery.BadInput("error.identifier.empty").At("identifier")
 			return v.find(422, recovery.IntentResetPassword, "", v.problem(e))
 		}},
+		{"takeover", "tong", (*visit).showTakeover},
+		{"takeover-wrong", "tong", func(v *visit) error {
+			e := recovery.BadInput("error.ref.malformed").At("ref")
+			problem := v.problem(e)
+			problem.field = "ref"
+			return v.takeoverAt(422, "W7K2", problem)
+		}},
+		{"takeover-lost", "tong", failing(recovery.Unknown("error.case.elsewhere"))},
+		{"takeover-ways", "tong", ofCase(takeoverView("sms-code", "email-code", "backup-code"))},
+		{"takeover-rest", "tong", ofCase(restView())},
+		{"takeover-prove", "tong", ofCase(takeoverProveView())},
 		{"help", "tong", (*visit).showHelp},
 		{"help-bare", "bare", (*visit).showHelp},
 		{"safety", "tong", (*visit).showSafety},

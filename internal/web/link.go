@@ -52,6 +52,9 @@ func (v *visit) confirmLink() error {
 		return err
 	}
 	token, view, err := v.link()
+	if recovery.IsKind(err, recovery.KindNotFound) && v.hasCase(form["ref"]) {
+		return v.toCase() // pressed again after it has brought the case here
+	}
 	if err != nil {
 		return err
 	}

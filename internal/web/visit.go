@@ -192,6 +192,9 @@ func (v *visit) show(status int, body templ.Component) error {
 // fail shows an error as a page of its own.
 func (v *visit) fail(e *recovery.Error) {
 	v.note(e)
+	if e.Kind == recovery.KindUnknown && v.policy != nil && v.lost(e) == nil {
+		return
+	}
 	p := v.page(v.same(), v.t("page.error."+e.Kind.String()+".heading"))
 	if v.r.Method != http.MethodGet && v.policy != nil {
 		p.here = v.path("/recover")
@@ -200,7 +203,7 @@ func (v *visit) fail(e *recovery.Error) {
 	if e.RetryAfter > 0 {
 		problem.retryAt = v.now.Add(e.RetryAfter)
 	}
-	inCase := v.policy != nil && v.cookie(cookieCase(v.realm)) != "" && e.Kind != recovery.KindUnknown
+	inCase := v.policy != nil && v.cookie(cookieCase(v.realm)) != ""
 	if err := v.show(e.Kind.HTTPStatus(), errorPage(p, problem, inCase)); err != nil {
 		v.note(recovery.AsError(err))
 		v.w.WriteHeader(http.StatusInternalServerError)

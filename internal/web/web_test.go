@@ -126,7 +126,7 @@ func TestT24HeadersOnEveryAnswer(t *testing.T) {
 			}
 		}
 		for _, part := range []string{
-			"default-src 'none'", "script-src 'self'", "style-src 'self'",
+			"default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'",
 			"form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'",
 		} {
 			if !strings.Contains(h.Get("Content-Security-Policy"), part) {
