@@ -12,7 +12,11 @@ FUZZTIME ?= 10s
 # The most that one package's tests may take, with the race detector on.
 TESTTIME ?= 12m
 
-.PHONY: help demo pages pictures build test lint generate check-generated fuzz bench faults microbench
+# What a package calls itself: Debian's versions begin with a digit.
+VERSION ?= 0.0.0~git$$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d.%H%M%S).$$(git log -1 --format=%h)
+ARCH ?= $$(go env GOARCH)
+
+.PHONY: help demo pages pictures build deb test lint generate check-generated fuzz bench faults microbench
 
 help: ## list the targets
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +33,11 @@ pictures: ## draw the pictures of README.md anew, from the pages of the demo
 
 build: ## build bin/wanbi: one static binary, no cgo
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/wanbi ./cmd/wanbi
+
+deb: build ## build a Debian package into dist/ (VERSION=1.0.0; ARCH=arm64 together with GOARCH=arm64)
+	mkdir -p dist
+	VERSION="$(VERSION)" ARCH="$(ARCH)" SOURCE_DATE_EPOCH="$$(git log -1 --format=%ct)" \
+		$(TOOL) nfpm package --config deploy/nfpm.yaml --packager deb --target dist/
 
 test: ## everything that a change must pass; installs what is missing when root
 	scripts/install-test-tools

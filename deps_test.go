@@ -75,6 +75,9 @@ var rooms = map[string]room{
 	"internal/secret": {floor: pure, says: "passwords, PINs and codes: rules, strength, generation, hashing", bans: map[string]string{
 		"store": "a secret in the clear never meets storage", "web": noRendering,
 	}},
+	"internal/span": {floor: pure, says: "marks of what happens, for traces", bans: map[string]string{
+		"net": "a mark is made everywhere; where traces go is another room's business", "log/slog": "a mark is no place for words that were not thought about",
+	}},
 	"internal/worktime": {floor: pure, says: "working days and opening hours, Chinese holidays as data"},
 	"internal/i18n":     {floor: pure, says: "words in zh-CN and en, glossary, lint", bans: map[string]string{"recovery": "words know nothing but words"}},
 	"policies":          {floor: pure, says: "the shipped policy files, embedded"},
@@ -135,6 +138,8 @@ var rooms = map[string]room{
 	"internal/stats":   {floor: roof, says: "figures"},
 	"internal/lab":     {floor: roof, says: "policy lab"},
 	"internal/metrics": {floor: roof, says: "figures for operators, without a name in them"},
+	"internal/tracing": {floor: roof, says: "begins traces at the edges of the process, and sends them"},
+	"internal/reseal":  {floor: roof, says: "seals anew what stands under older keys"},
 	"internal/config":  {floor: roof, says: "settings", only: []string{"internal/server", "internal/demo", "internal/bench", "cmd/wanbi", "cmd/wanbi-verify"}},
 
 	"internal/server": {floor: house, says: "assembles the rooms into one process", only: []string{"internal/demo", "internal/bench", "cmd/wanbi"}},

@@ -53,7 +53,7 @@ func (c demoCommand) Run(s std) error {
 		return errors.Join(err, listener.Close())
 	}
 	c.greet(s, d, origin)
-	err = serve(s.ctx, listener, d.Handler(), func(ctx context.Context) { d.Run(ctx) }, log)
+	err = serve(s.ctx, listener, d.Handler(), func(ctx context.Context) { d.Run(ctx) }, func() {}, log)
 	return errors.Join(err, d.Close())
 }
 

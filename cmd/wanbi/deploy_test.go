@@ -40,7 +40,7 @@ func TestTheUnitStartsWhatThereIs(t *testing.T) {
 		t.Fatalf("%d lines start wanbi", len(found))
 	}
 	parses(t, strings.Fields(found[0][1]))
-	for _, line := range []string{"NoNewPrivileges=yes", "ProtectSystem=strict", "StateDirectory=wanbi", "UMask=0077"} {
+	for _, line := range []string{"NoNewPrivileges=yes", "ProtectSystem=strict", "StateDirectory=wanbi", "UMask=0077", "ExecReload=/bin/kill -HUP $MAINPID"} {
 		if !strings.Contains(unit, "\n"+line+"\n") {
 			t.Errorf("no line %s", line)
 		}
@@ -73,7 +73,12 @@ func TestThePackageHoldsFilesThatExist(t *testing.T) {
 	if err := yaml.Unmarshal([]byte(deployed(t, "deploy/nfpm.yaml")), &packed); err != nil {
 		t.Fatal(err)
 	}
-	files := []string{packed.Scripts["postinstall"]}
+	files := []string{packed.Scripts["postinstall"], packed.Scripts["preremove"], packed.Scripts["postremove"]}
+	for _, script := range files {
+		if !strings.HasPrefix(deployed(t, script), "#!/bin/sh\n") {
+			t.Errorf("%s does not say what runs it", script)
+		}
+	}
 	for _, c := range packed.Contents {
 		files = append(files, c.Src)
 	}

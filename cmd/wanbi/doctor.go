@@ -72,6 +72,7 @@ func (c doctorCommand) Run(s std) error {
 		defer d.Close()
 		e.clock(d)
 		e.record(read, d, keys)
+		e.rotation(d, keys)
 		e.work(d)
 	}
 	e.policies(read)

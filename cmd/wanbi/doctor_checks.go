@@ -14,6 +14,7 @@ import (
 	"github.com/wanbi/wanbi/internal/config"
 	"github.com/wanbi/wanbi/internal/policy"
 	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/reseal"
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/store"
 	"github.com/wanbi/wanbi/internal/store/db"
@@ -36,8 +37,47 @@ func (e *examination) keys(c *config.Config) *seal.Keyring {
 		e.fail("keys", "%s; if the file is lost, put its copy back: a new one cannot read this database", explain(err))
 		return nil
 	}
-	e.ok("keys", "%s has every part, for the log %s", c.Keys, keys.Signer().Name())
+	if folder, err := os.Stat(filepath.Dir(c.Keys)); err == nil && folder.Mode().Perm()&0o022 != 0 && folder.Mode()&os.ModeSticky == 0 {
+		e.warn("keys", "%s can be written by others (mode %04o): they could put another key file there", filepath.Dir(c.Keys), folder.Mode().Perm())
+	}
+	e.ok("keys", "%s has every part, for the log %s; versions %s", c.Keys, keys.Signer().Name(), versionWords(keys))
 	return keys
+}
+
+// rotation looks how far a rotation of the keys is.
+func (e *examination) rotation(d *store.DB, keys *seal.Keyring) {
+	if keys == nil {
+		return
+	}
+	if err := reseal.Current(e.s.ctx, d, keys); err != nil {
+		e.fail("rotation", "%s", explain(err))
+		return
+	}
+	versions := keys.Versions()
+	if last := versions[len(versions)-1]; len(last.Waiting) > 0 {
+		e.warn("rotation", "version %s is not used yet: when every node has the file, wanbi keys promote", last.Version)
+	}
+	sealed, index := keys.Older("seal"), keys.Older("index")
+	if len(sealed)+len(index) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(e.s.ctx, patience)
+	defer cancel()
+	left, err := reseal.Count(ctx, d, sealed, index)
+	var values int64
+	for _, l := range left {
+		values += l.Values
+	}
+	switch {
+	case ctx.Err() != nil:
+		e.warn("rotation", "what stands under older versions was not counted within %s: wanbi keys status takes its time", patience)
+	case err != nil:
+		e.fail("rotation", "%s", explain(err))
+	case values > 0:
+		e.warn("rotation", "%d values stand under older versions: the running server seals them anew; wanbi keys status", values)
+	default:
+		e.ok("rotation", "nothing stands under older versions; wanbi keys status says what keeps them")
+	}
 }
 
 // database gives the open database when the rest can be looked at.

@@ -30,7 +30,7 @@ func TestTheDoctorFindsNothingWhereNothingIsWrong(t *testing.T) {
 	i := recorded(t)
 	got := i.doctor("--offline").want(t, exitOK, "nothing failed")
 	for _, line := range []string{
-		"settings .* loads", "keys .* every part, for the log id.example.cn/wanbi", "database .*sqlite 3.* is up to date",
+		"settings .* loads", "keys .* every part, for the log id.example.cn/wanbi; versions 1 .used.", "database .*sqlite 3.* is up to date",
 		"clock .*agrees", "checkpoint .*agrees with the record of 3 entries", "jobs ", "dead .*no dead letters", "policy .*hardened-yichuangtong: loads, no weakness",
 	} {
 		if !regexp.MustCompile(`(?m)^ok +` + line).MatchString(got.out) {
@@ -88,6 +88,21 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		"work that nobody does": {exitOK, func(t *testing.T, i installation) {
 			edit(t, i, "INSERT INTO jobs VALUES ('k', 'j', 'message.deliver', 1, 'x', 0, 0, 0, '')")
 		}, "is the server running"},
+		"a folder of keys that others can write": {exitOK, func(t *testing.T, i installation) {
+			if err := os.Chmod(i.folder, 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}, "could put another key file there"},
+		"a rotation in its first step": {exitOK, func(t *testing.T, i installation) {
+			wanbi(t, "keys", "rotate", i.keys).want(t, exitOK)
+		}, "warn  rotation    version 2 is not used yet"},
+		"values under an older version": {exitOK, func(t *testing.T, i installation) {
+			wanbi(t, "keys", "rotate", "--promote", i.keys).want(t, exitOK)
+		}, "values stand under older versions"},
+		"a rotation that is done": {exitOK, func(t *testing.T, i installation) {
+			wanbi(t, "keys", "rotate", "--promote", i.keys).want(t, exitOK)
+			i.sealAnew()
+		}, "ok    rotation    nothing stands under older versions"},
 		"a policy that is not there": {exitFound, func(_ *testing.T, i installation) {
 			i.settings("shipped:hardened/yichuangtong", "shipped:nowhere")
 		}, "fail  policy"},

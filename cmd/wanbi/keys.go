@@ -14,9 +14,12 @@ import (
 )
 
 type keysCommands struct {
-	Init   keysInitCommand   `cmd:"" help:"Make a key file. One that is there is never replaced."`
-	Show   keysShowCommand   `cmd:"" help:"Print the public parts of a key file."`
-	Rotate keysRotateCommand `cmd:"" help:"Have new keys used from the next start on; the older ones stay to read with."`
+	Init    keysInitCommand    `cmd:"" help:"Make a key file. One that is there is never replaced."`
+	Show    keysShowCommand    `cmd:"" help:"Print the public parts of a key file."`
+	Rotate  keysRotateCommand  `cmd:"" help:"Add a new version of the keys, which is not used yet."`
+	Promote keysPromoteCommand `cmd:"" help:"Have the version that was added used for what is new."`
+	Status  keysStatusCommand  `cmd:"" help:"Count what stands under each version of the keys."`
+	Retire  keysRetireCommand  `cmd:"" help:"Take an older version out of the file, when nothing needs it."`
 }
 
 type keysInitCommand struct {
@@ -85,6 +88,7 @@ func (c keysShowCommand) Run(s std) error {
 	if err != nil {
 		return err
 	}
+	s.printf("versions:         %s\n", versionWords(keys))
 	s.printf("log verifier key: %s\n", keys.LogVerifier())
 	s.printf("hook key ID:      %s\n", keys.HookKeyID())
 	s.printf("hook public key (Ed25519):\n%s", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))

@@ -16,6 +16,7 @@ import (
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/server"
 	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/tracing"
 )
 
 // settings names the file that commands beside a server read.
@@ -44,7 +45,7 @@ func logger(c *config.Config, s std) *slog.Logger {
 var now = time.Now
 
 // assemble opens everything that the settings name, without serving.
-func assemble(s std, c *config.Config, log *slog.Logger, sender notify.Sender, migrate bool) (*server.Server, error) {
+func assemble(s std, c *config.Config, log *slog.Logger, sender notify.Sender, traces *tracing.Tracer, migrate bool) (*server.Server, error) {
 	keys, err := seal.Load(c.Keys)
 	if err != nil {
 		return nil, err
@@ -55,7 +56,7 @@ func assemble(s std, c *config.Config, log *slog.Logger, sender notify.Sender, m
 	}
 	options := server.Options{
 		Database: c.Database, Migrate: migrate, Keys: keys, Origin: c.Origin, Sender: sender, Checkpoint: c.Checkpoint,
-		AllowPrivate: c.Private(), TrustedProxies: c.Proxies(), Hash: c.HashCost(), Now: now, Log: log,
+		AllowPrivate: c.Private(), TrustedProxies: c.Proxies(), Hash: c.HashCost(), Now: now, Log: log, Tracing: traces,
 	}
 	for _, r := range realms {
 		options.Realms = append(options.Realms, server.Realm{Policy: r.Policy, Events: r.Events, Directory: r.Directory})
@@ -70,7 +71,7 @@ func (r inRealm) open(s std) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	opened, err := assemble(s, c, slog.New(slog.DiscardHandler), nil, false)
+	opened, err := assemble(s, c, slog.New(slog.DiscardHandler), nil, nil, false)
 	if err != nil {
 		return nil, err
 	}

@@ -147,7 +147,10 @@ func TestARequestUnderWayIsFinished(t *testing.T) {
 		}
 	})
 	work := func(ctx context.Context) { <-ctx.Done(); close(workEnded) }
-	go func() { served <- serve(ctx, listener, handler, work, slog.New(slog.DiscardHandler)) }()
+	drained, drain := make(chan struct{}), make(chan struct{})
+	go func() {
+		served <- serve(ctx, listener, handler, work, func() { close(drained); <-drain }, slog.New(slog.DiscardHandler))
+	}()
 	answered := make(chan int, 1)
 	go func() {
 		response, err := http.Get("http://" + listener.Addr().String())
@@ -160,6 +163,13 @@ func TestARequestUnderWayIsFinished(t *testing.T) {
 	}()
 	<-arrived
 	stop()
+	<-drained // while it drains, it goes on taking
+	if connection, err := net.Dial("tcp", listener.Addr().String()); err != nil {
+		t.Errorf("it takes nobody while it drains: %v", err)
+	} else {
+		connection.Close()
+	}
+	close(drain)
 	for { // until nobody new is taken
 		connection, err := net.Dial("tcp", listener.Addr().String())
 		if err != nil {

@@ -13,7 +13,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -61,38 +60,56 @@ const maxFound = 9
 
 // Find gives the accounts that answer to an identifier, at most nine, in a fixed order.
 func (s *Service) Find(ctx context.Context, q *db.Queries, realm recovery.Realm, id recovery.Identifier) ([]recovery.AccountID, error) {
-	var out []recovery.AccountID
-	for _, idx := range s.Keys.Index(realm, string(id.Kind), id.Value) { // during a rotation some rows stand under an older key
-		rows, err := q.FindAccounts(ctx, idx)
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			out = append(out, recovery.AccountID(row))
-		}
+	all := s.Keys.Index(realm, string(id.Kind), id.Value)
+	var rows []string
+	var err error
+	if len(all) == 1 {
+		rows, err = q.FindAccounts(ctx, all[0])
+	} else { // during a rotation some rows stand under an older key
+		p := fourOf(all)
+		rows, err = q.FindAccountsByAny(ctx, db.FindAccountsByAnyParams{Idx: p[0], Idx_2: p[1], Idx_3: p[2], Idx_4: p[3]})
 	}
-	slices.Sort(out)
-	out = slices.Compact(out)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]recovery.AccountID, 0, len(rows))
+	for _, row := range rows {
+		out = append(out, recovery.AccountID(row))
+	}
 	return out[:min(len(out), maxFound)], nil
+}
+
+// fourOf gives the indexes of every version, repeated where there are fewer than
+// four: one statement looks for all, so that a row which moves to the current
+// version meanwhile is not missed.
+func fourOf(all []string) (out [seal.MaxVersions]string) {
+	for i := range out {
+		out[i] = all[min(i, len(all)-1)]
+	}
+	return out
 }
 
 // FindHostID gives the account with the host's own ID; false when there is none.
 func (s *Service) FindHostID(ctx context.Context, q *db.Queries, realm recovery.Realm, hostID string) (recovery.AccountID, bool, error) {
-	for _, idx := range s.Keys.Index(realm, hostIDKind, hostID) {
-		found, err := q.AccountByHostID(ctx, idx)
-		if err == nil {
-			return recovery.AccountID(found), true, nil
-		}
-		if !store.NotFound(err) {
-			return "", false, err
-		}
+	all := s.Keys.Index(realm, hostIDKind, hostID)
+	var found string
+	var err error
+	if len(all) == 1 {
+		found, err = q.AccountByHostID(ctx, all[0])
+	} else {
+		p := fourOf(all)
+		found, err = q.AccountByAnyHostID(ctx, db.AccountByAnyHostIDParams{Idx: p[0], Idx_2: p[1], Idx_3: p[2], Idx_4: p[3]})
 	}
-	return "", false, nil
+	if store.NotFound(err) {
+		return "", false, nil
+	}
+	return recovery.AccountID(found), err == nil, err
 }
 
 // indexHostID makes the account findable by the host's own ID under the current
 // key alone. Of two transactions that create the same account one is first, and
-// the other is tried again and finds it.
+// the other is tried again and finds it; they meet in a row of every version, since
+// during a rotation two nodes may use two.
 func (s *Service) indexHostID(ctx context.Context, tx *store.Tx, realm recovery.Realm, id recovery.AccountID, hostID string) error {
 	all := s.Keys.Index(realm, hostIDKind, hostID)
 	indexed, err := tx.AccountByHostID(ctx, all[0])
@@ -102,12 +119,40 @@ func (s *Service) indexHostID(ctx context.Context, tx *store.Tx, realm recovery.
 	if err == nil || !store.NotFound(err) {
 		return err
 	}
-	for _, old := range all[1:] {
-		if err := tx.DeleteHostID(ctx, old); err != nil {
+	var missing []string
+	for _, other := range all[1:] {
+		at, err := tx.AccountByHostID(ctx, other)
+		switch {
+		case store.NotFound(err):
+			missing = append(missing, other)
+		case err != nil:
+			return err
+		case at != string(id):
+			return store.ErrStale
+		default:
+			if err := tx.DeleteHostID(ctx, other); err != nil {
+				return err
+			}
+		}
+	}
+	if err := meet(ctx, tx, id, missing); err != nil {
+		return err
+	}
+	return tx.InsertHostID(ctx, db.InsertHostIDParams{Idx: all[0], AccountID: string(id)})
+}
+
+// meet has two transactions that create the same account under two versions of the
+// key wait for each other: the row is there for as long as the transaction lasts.
+func meet(ctx context.Context, tx *store.Tx, id recovery.AccountID, others []string) error {
+	for _, other := range others {
+		if err := tx.InsertHostID(ctx, db.InsertHostIDParams{Idx: other, AccountID: string(id)}); err != nil {
+			return err
+		}
+		if err := tx.DeleteHostID(ctx, other); err != nil {
 			return err
 		}
 	}
-	return tx.InsertHostID(ctx, db.InsertHostIDParams{Idx: all[0], AccountID: string(id)})
+	return nil
 }
 
 // HostID opens the host's own ID of an account.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/store"
@@ -11,13 +12,19 @@ import (
 )
 
 // Export gives every account of a realm in a form that Import takes back, in a
-// fixed order, one in memory at a time. Left out are the secrets, since their
-// hashes are bound to this installation's keys, and locks that the realm's host
-// did not set. The error ends it.
+// fixed order, one in memory at a time. A password hash is given as long as it is
+// the one that the host brought: ours are bound to this installation's keys. Left
+// out are locks that the realm's host did not set, and all but one of those that
+// it did. The error ends it.
 func (s *Service) Export(ctx context.Context, realm recovery.Realm) iter.Seq2[Record, error] {
+	return s.ExportAfter(ctx, realm, "")
+}
+
+// ExportAfter is Export without the accounts up to one.
+func (s *Service) ExportAfter(ctx context.Context, realm recovery.Realm, last recovery.AccountID) iter.Seq2[Record, error] {
 	return func(yield func(Record, error) bool) {
 		const page = 200
-		for after := ""; ; {
+		for after := string(last); ; {
 			var ids []string
 			err := s.DB.Read(ctx, func(q *db.Queries) (err error) {
 				ids, err = q.AccountsAfter(ctx, db.AccountsAfterParams{Realm: string(realm), AccountID: after, Limit: page})
@@ -65,6 +72,12 @@ func (s *Service) export(ctx context.Context, realm recovery.Realm, id recovery.
 		r.RealName = facts["real-name"]
 		if r.ResidentID == "" {
 			r.ResidentID = facts["resident-id"]
+		}
+		kept, err := q.GetSecret(ctx, db.GetSecretParams{AccountID: string(id), Kind: SecretPassword})
+		if err == nil && !strings.Contains(kept.Hash, ",k=") {
+			r.PasswordHash = kept.Hash
+		} else if err != nil && !store.NotFound(err) {
+			return err
 		}
 		locks, err := s.Locks(ctx, q, id)
 		for _, reason := range []recovery.LockReason{recovery.LockViolation, recovery.LockRiskAlarm, recovery.LockDormant} {

@@ -159,6 +159,9 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, realm recovery.Realm, r
 		out[i].Account = recovery.AccountID(r.new.Account.AccountID)
 		known[r.indexes[0]] = r.new.Account.AccountID
 		created = append(created, *r.new)
+		if err := meet(ctx, tx, out[i].Account, r.indexes[1:]); err != nil {
+			return err
+		}
 	}
 	if err := tx.InsertAccounts(ctx, created); err != nil {
 		return err

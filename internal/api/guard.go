@@ -42,6 +42,8 @@ func (s *site) guard(next http.Handler) http.Handler {
 		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		outer := r
+		defer func() { outer.Pattern = r.Pattern }() // the route, for figures and traces
 		r = r.WithContext(context.WithValue(r.Context(), aroundKey{}, around{network: s.Network(r), log: s.Log, fields: s.fields}))
 		answer := &watched{ResponseWriter: w}
 		defer func() {

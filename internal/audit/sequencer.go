@@ -32,6 +32,8 @@ type Log struct {
 	Now  func() time.Time
 	// File keeps the newest signed checkpoint outside the database; empty for none.
 	File string
+	// Stepped, where it is set, is told of each step of Run that took entries or failed.
+	Stepped func(began time.Time, taken int, err error)
 
 	mu   sync.Mutex
 	last Checkpoint // the newest that this process signed or was started with
@@ -290,6 +292,9 @@ func (l *Log) Run(ctx context.Context, report func(error)) {
 		}
 		began := time.Now()
 		taken, err := l.Step(ctx)
+		if l.Stepped != nil && (taken > 0 || err != nil) {
+			l.Stepped(began, taken, err)
+		}
 		if err != nil && ctx.Err() == nil && !recovery.IsKind(err, recovery.KindUnavailable) {
 			report(err)
 		}

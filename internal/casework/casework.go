@@ -27,6 +27,7 @@ import (
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/secret"
+	"github.com/wanbi/wanbi/internal/span"
 	"github.com/wanbi/wanbi/internal/store"
 	"github.com/wanbi/wanbi/internal/store/db"
 	"github.com/wanbi/wanbi/internal/webhook"
@@ -107,6 +108,7 @@ func (s *Service) act(ctx context.Context, a Acting, fn func(st *step) error) (o
 }
 
 func (s *Service) editAndShow(ctx context.Context, k key, once Once, may func(db.Case) error, fn func(st *step) error, show *Snapshot) error {
+	ctx, mark := span.Begin(ctx, "step")
 	var reply error
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
 		reply = nil
@@ -143,10 +145,11 @@ func (s *Service) editAndShow(ctx context.Context, k key, once Once, may func(db
 		}
 		return st.show(show, reply)
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		err = reply
 	}
-	return reply
+	mark.End(err)
+	return err
 }
 
 // load reads the case for a step. Its clock is never before the last touch, so

@@ -9,9 +9,13 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/wanbi/wanbi/internal/policy"
 )
+
+// maxDrain leaves room, within the 90 seconds of the unit, for what comes after it.
+const maxDrain = 30 * time.Second
 
 // shippedPrefix marks a policy that is part of the program.
 const shippedPrefix = "shipped:"
@@ -104,6 +108,11 @@ func (r *reading) check() {
 	}
 	r.sms()
 	r.metrics()
+	r.tracing()
+	r.duration("drain", c.Drain)
+	if c.DrainTime() > maxDrain {
+		r.at("drain", "at most %s: systemd kills what takes longer to stop (TimeoutStopSec)", maxDrain)
+	}
 	c.proxies = r.networks("trusted-proxies", c.TrustedProxies)
 	c.private = r.networks("allow-private", c.AllowPrivate)
 	r.word("log.level", c.Log.Level, "debug", "info", "warn", "error")
@@ -164,6 +173,26 @@ func (r *reading) metrics() {
 		r.at("metrics", "write host:port, such as 127.0.0.1:9090")
 	case host != "localhost" && (addrErr != nil || !addr.IsLoopback() && !addr.IsPrivate()):
 		r.at("metrics", "write a loopback or private address of this machine: the figures are not for everybody")
+	}
+}
+
+// tracing holds the collector's address to one that does not show traces on the way.
+func (r *reading) tracing() {
+	t := r.config.Tracing
+	if t == nil {
+		return
+	}
+	r.needed("tracing.endpoint", t.Endpoint)
+	u, err := url.Parse(t.Endpoint)
+	switch {
+	case t.Endpoint == "":
+	case err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || u.Scheme != "http" && u.Scheme != "https":
+		r.at("tracing.endpoint", "write a URL, such as http://127.0.0.1:4318/v1/traces")
+	case u.Scheme == "http" && !loopback(u.Hostname()):
+		r.at("tracing.endpoint", "write https: http is for loopback only")
+	}
+	if t.Percent < 0 || t.Percent > 100 {
+		r.at("tracing.percent", "a number from 1 to 100")
 	}
 }
 

@@ -12,6 +12,9 @@ package config
 
 import (
 	"net/netip"
+	"time"
+
+	"github.com/wanbi/wanbi/internal/policy"
 )
 
 // The environment variables that replace a secret of the file.
@@ -49,6 +52,12 @@ type Config struct {
 	// Metrics is host:port where Prometheus reads figures, on a loopback or private
 	// address of this machine; left out: nowhere.
 	Metrics string `yaml:"metrics"`
+	// Tracing sends traces; left out: there are none.
+	Tracing *Tracing `yaml:"tracing"`
+	// Drain is how long the server goes on answering after it was told to stop, while
+	// /readyz says no: twice what a load balancer takes to notice, such as 10s; at
+	// most 30s. Left out: it stops at once.
+	Drain string `yaml:"drain"`
 	// Log says how much is logged and how.
 	Log Log `yaml:"log"`
 	// Hash is the cost of Argon2id; left out: 19 MiB, two passes, one thread (OWASP).
@@ -117,6 +126,24 @@ type Kannel struct {
 	Concurrent int `yaml:"concurrent"`
 }
 
+// Tracing says where OpenTelemetry traces go. They hold when what happened, and
+// nothing of whom (T15).
+type Tracing struct {
+	// Endpoint is the URL of a collector that takes OTLP over HTTP, such as
+	// http://127.0.0.1:4318/v1/traces; https beyond this machine.
+	Endpoint string `yaml:"endpoint"`
+	// Percent of all traces that are kept, 1 to 100; left out: 100.
+	Percent int `yaml:"percent"`
+}
+
+// Share is Percent as a part of one.
+func (t Tracing) Share() float64 {
+	if t.Percent == 0 {
+		return 1
+	}
+	return float64(t.Percent) / 100
+}
+
 // Log says how much is logged and how.
 type Log struct {
 	// Level is debug, info (the default), warn or error.
@@ -140,6 +167,12 @@ func (c *Config) String() string { return "settings " + c.path }
 
 // Proxies are the networks of TrustedProxies.
 func (c *Config) Proxies() []netip.Prefix { return c.proxies }
+
+// DrainTime is Drain as a duration.
+func (c *Config) DrainTime() time.Duration {
+	d, _ := policy.ParseDuration(c.Drain) // checked; 0 when left out
+	return d.Std()
+}
 
 // Private are the networks of AllowPrivate.
 func (c *Config) Private() []netip.Prefix { return c.private }

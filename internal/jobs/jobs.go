@@ -64,6 +64,8 @@ type Queue struct {
 	// Workers is how many jobs run at once. Senders wait on the network, so it
 	// is far more than there are cores.
 	Workers int
+	// Around, where it is set, is put around every handler when it is registered.
+	Around func(kind string, h Handler) Handler
 
 	handlers map[string]Handler
 	buried   map[string]func(context.Context, Job) error
@@ -94,6 +96,9 @@ func (q *Queue) Handle(kind string, h Handler) {
 	q.init()
 	if _, ok := q.handlers[kind]; ok {
 		panic("jobs: two handlers for " + kind)
+	}
+	if q.Around != nil {
+		h = q.Around(kind, h)
 	}
 	q.handlers[kind] = h
 }

@@ -125,6 +125,10 @@ func (q *Queue) claim(ctx context.Context, most int) ([]Job, error) {
 		realm, sealed, _ := bytes.Cut(row.Payload, []byte("\n"))
 		job.Realm = recovery.Realm(realm)
 		plain, openErr := q.Keys.Open(place(job.Realm, job.Key, job.ID), sealed)
+		if openErr != nil && !q.Keys.Knows(sealed) { // another node has newer keys: the lease runs out, and who can read it does it
+			q.Log.Error("a job is sealed with a version of the keys that this node does not have: give it the key file", "kind", job.Kind, "job", job.ID)
+			continue
+		}
 		if openErr != nil {
 			q.bury(ctx, job, openErr)
 			continue

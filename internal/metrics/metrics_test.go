@@ -21,6 +21,7 @@ import (
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/store"
 	"github.com/wanbi/wanbi/internal/store/db"
+	"github.com/wanbi/wanbi/internal/testkit/fixture"
 )
 
 type sending func(notify.Message) error
@@ -157,6 +158,9 @@ func TestTheDashboardNamesFiguresThatExist(t *testing.T) {
 	}
 	m, d := New(time.Now, quiet()), database(t)
 	if err := m.Watch(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.WatchKeys(fixture.Keys(t), func() int64 { return 0 }); err != nil {
 		t.Fatal(err)
 	}
 	sequenced(t, d, 0, "answer.wrong")

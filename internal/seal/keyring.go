@@ -5,8 +5,9 @@
 // Five keys, each for one thing: `seal` (AEAD, one derived key a realm), `index`
 // (blind indexes), `subject` (fixed for ever: subjects and counters), `hash`
 // (pepper, codes, tokens) and `ids` (deterministic sealing of external IDs); and
-// two signing keys, for the audit log and for calls to hosts. All but `subject`
-// can hold several versions, so that one can be replaced while serving.
+// two signing keys, for the audit log and for calls to hosts. The four that can be
+// replaced hold several versions each, and a keyring takes up a changed file while
+// it is in use ([Keyring.Replace]). Everything that they make names its version.
 //
 // Trust: whoever holds the key file and the database reads everything; whoever
 // holds one of them reads nothing that is personal.
@@ -24,6 +25,8 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/tink-crypto/tink-go/v2/aead"
 	"github.com/tink-crypto/tink-go/v2/daead"
@@ -31,25 +34,33 @@ import (
 	"github.com/tink-crypto/tink-go/v2/keyderivation"
 	"github.com/tink-crypto/tink-go/v2/keyset"
 	"github.com/tink-crypto/tink-go/v2/prf"
-	tinkpb "github.com/tink-crypto/tink-go/v2/proto/tink_go_proto"
 	"github.com/tink-crypto/tink-go/v2/tink"
 	"golang.org/x/mod/sumdb/note"
 
 	"github.com/wanbi/wanbi/internal/recovery"
 )
 
-// Keyring holds the keys of one installation. Safe for concurrent use.
-type Keyring struct {
-	deriver keyderivation.KeysetDeriver
-	realms  sync.Map // recovery.Realm → tink.AEAD
-	index   *prf.Set
-	subject *prf.Set
-	hash    *prf.Set
-	ids     tink.DeterministicAEAD
-	signer  note.Signer
-	logKey  string
-	hooks   ed25519.PrivateKey
+// Keyring holds the keys of one installation. Safe for concurrent use. Each call
+// uses the keys of one file, whatever is put in their place meanwhile.
+type Keyring struct{ held atomic.Pointer[keys] }
+
+// keys are those of one file. They never change.
+type keys struct {
+	deriver  keyderivation.KeysetDeriver
+	realms   sync.Map // recovery.Realm → tink.AEAD
+	index    *prf.Set
+	subject  *prf.Set
+	hash     *prf.Set
+	ids      tink.DeterministicAEAD
+	versions map[string]versions // by part, of those in Parts
+	promoted map[Version]time.Time
+	signer   note.Signer
+	logKey   string
+	hooks    ed25519.PrivateKey
 }
+
+// use gives the keys in force.
+func (k *Keyring) use() *keys { return k.held.Load() }
 
 // file is the key file: JSON, readable by its owner only.
 type file struct {
@@ -61,6 +72,8 @@ type file struct {
 	IDs     json.RawMessage `json:"ids"`
 	Log     logKeys         `json:"log"`
 	Hooks   []byte          `json:"hooks"` // Ed25519 seed, 32 bytes
+	// Promoted says since when each version has been used; the first is not listed.
+	Promoted map[Version]time.Time `json:"promoted,omitempty"`
 }
 
 type logKeys struct {
@@ -74,22 +87,10 @@ const fileVersion = 1
 // Generate makes a new key file's content. origin names the audit log, in the
 // form of a host and path without a scheme (C2SP checkpoint), e.g. id.example.cn/wanbi.
 func Generate(origin string) ([]byte, error) {
-	derivation, err := keyderivation.CreatePRFBasedKeyTemplate(prf.HKDFSHA256PRFKeyTemplate(), aead.AES256GCMKeyTemplate())
-	if err != nil {
-		return nil, err
-	}
 	out := file{Version: fileVersion}
-	for _, part := range []struct {
-		into     *json.RawMessage
-		template *tinkpb.KeyTemplate
-	}{
-		{&out.Seal, derivation},
-		{&out.Index, prf.HMACSHA256PRFKeyTemplate()},
-		{&out.Subject, prf.HMACSHA256PRFKeyTemplate()},
-		{&out.Hash, prf.HMACSHA256PRFKeyTemplate()},
-		{&out.IDs, daead.AESSIVKeyTemplate()},
-	} {
-		if *part.into, err = newKeyset(part.template); err != nil {
+	var err error
+	for _, part := range append(out.parts(), part{"subject", &out.Subject, prfTemplate}) {
+		if *part.text, err = newKeyset(part.template); err != nil {
 			return nil, err
 		}
 	}
@@ -101,18 +102,6 @@ func Generate(origin string) ([]byte, error) {
 		return nil, err
 	}
 	return json.MarshalIndent(out, "", "  ")
-}
-
-func newKeyset(template *tinkpb.KeyTemplate) (json.RawMessage, error) {
-	handle, err := keyset.NewHandle(template)
-	if err != nil {
-		return nil, err
-	}
-	var buf bytes.Buffer
-	if err := insecurecleartextkeyset.Write(handle, keyset.NewJSONWriter(&buf)); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
 }
 
 // Load reads a key file. A file that others than its owner can read is refused.
@@ -156,7 +145,13 @@ func Parse(text []byte) (*Keyring, error) {
 	if in.Version != fileVersion {
 		return nil, fmt.Errorf("format version %d: this program reads version %d", in.Version, fileVersion)
 	}
-	k := &Keyring{}
+	k := &keys{versions: map[string]versions{}, promoted: in.Promoted}
+	for _, part := range in.parts() {
+		var err error
+		if k.versions[part.name], err = readVersions(part.name, *part.text); err != nil {
+			return nil, err
+		}
+	}
 	sealing, err := readKeyset("seal", in.Seal)
 	if err != nil {
 		return nil, err
@@ -194,12 +189,14 @@ func Parse(text []byte) (*Keyring, error) {
 		return nil, errors.New("part hooks: not a 32-byte seed")
 	}
 	k.hooks = ed25519.NewKeyFromSeed(in.Hooks)
-	return k, nil
+	out := &Keyring{}
+	out.held.Store(k)
+	return out, nil
 }
 
 // checkLogKey takes the public key of the audit log if it is the signer's own:
 // with another one, nobody could verify what is signed.
-func (k *Keyring) checkLogKey(text string) error {
+func (k *keys) checkLogKey(text string) error {
 	verifier, err := note.NewVerifier(text)
 	if err != nil {
 		return errors.New("part log: not a verifier key")
@@ -228,21 +225,21 @@ func (k *Keyring) String() string { return "keyring" }
 func (k *Keyring) GoString() string { return k.String() }
 
 // Signer signs checkpoints of the audit log; its name is the log's origin.
-func (k *Keyring) Signer() note.Signer { return k.signer }
+func (k *Keyring) Signer() note.Signer { return k.use().signer }
 
 // LogVerifier is the public key that checkpoints and receipts are verified with.
-func (k *Keyring) LogVerifier() string { return k.logKey }
+func (k *Keyring) LogVerifier() string { return k.use().logKey }
 
 // HookKey signs calls to hosts (RFC 9421, Ed25519).
-func (k *Keyring) HookKey() ed25519.PrivateKey { return k.hooks }
+func (k *Keyring) HookKey() ed25519.PrivateKey { return k.use().hooks }
 
 // HookKeyID names HookKey's public half: the first 8 bytes of it in base64url.
 func (k *Keyring) HookKeyID() string {
-	public, _ := k.hooks.Public().(ed25519.PublicKey)
+	public, _ := k.use().hooks.Public().(ed25519.PublicKey)
 	return base64.RawURLEncoding.EncodeToString(public[:8])
 }
 
-func (k *Keyring) aead(realm recovery.Realm) (tink.AEAD, error) {
+func (k *keys) aead(realm recovery.Realm) (tink.AEAD, error) {
 	if kept, ok := k.realms.Load(realm); ok {
 		return kept.(tink.AEAD), nil
 	}

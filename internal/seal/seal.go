@@ -3,10 +3,11 @@ package seal
 import (
 	"crypto/hmac"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,7 +39,7 @@ type Place struct {
 
 // Seal encrypts plain for one place.
 func (k *Keyring) Seal(at Place, plain []byte) ([]byte, error) {
-	primitive, err := k.aead(at.Realm)
+	primitive, err := k.use().aead(at.Realm)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +48,7 @@ func (k *Keyring) Seal(at Place, plain []byte) ([]byte, error) {
 
 // Open decrypts what Seal made for the same place.
 func (k *Keyring) Open(at Place, sealed []byte) ([]byte, error) {
-	primitive, err := k.aead(at.Realm)
+	primitive, err := k.use().aead(at.Realm)
 	if err != nil {
 		return nil, err
 	}
@@ -68,33 +69,35 @@ func compute(set *prf.Set, length uint32, parts ...string) []byte {
 
 // Subject names what a case is about: 32 hex digits (128 bit). Its key is never replaced.
 func (k *Keyring) Subject(realm recovery.Realm, id recovery.Identifier) recovery.Subject {
-	return recovery.Subject(hex.EncodeToString(compute(k.subject, 16, "subject", string(realm), string(id.Kind), id.Value)))
+	return recovery.Subject(hex.EncodeToString(compute(k.use().subject, 16, "subject", string(realm), string(id.Kind), id.Value)))
 }
 
 // CountKey is the name of a counter: a keyed hash, so that the table discloses
 // nobody, under the key that is never replaced, so that a new key gives no attempts back.
 func (k *Keyring) CountKey(parts ...string) string {
-	return hex.EncodeToString(compute(k.subject, 16, append([]string{"count"}, parts...)...))
+	return hex.EncodeToString(compute(k.use().subject, 16, append([]string{"count"}, parts...)...))
 }
 
-// Index gives the blind indexes of a value, the current key's first, then those
-// of older keys that are still read during a rotation.
+// Index gives the blind indexes of a value: the current version's first, then
+// those of the other versions, which are read during a rotation. Each is the
+// version in 8 hex digits and the keyed hash in 32 (128 bit).
 func (k *Keyring) Index(realm recovery.Realm, kind, value string) []string {
-	ids := make([]uint32, 0, len(k.index.PRFs))
-	for id := range k.index.PRFs {
-		if id != k.index.PrimaryID {
+	set := k.use().index
+	ids := make([]uint32, 0, len(set.PRFs))
+	for id := range set.PRFs {
+		if id != set.PrimaryID {
 			ids = append(ids, id)
 		}
 	}
-	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
+	slices.Sort(ids)
 	input := join("index", string(realm), kind, value)
 	out := make([]string, 0, len(ids)+1)
-	for _, id := range append([]uint32{k.index.PrimaryID}, ids...) {
-		sum, err := k.index.PRFs[id].ComputePRF(input, 16)
+	for _, id := range append([]uint32{set.PrimaryID}, ids...) {
+		sum, err := set.PRFs[id].ComputePRF(input, 16)
 		if err != nil {
 			panic("seal: a PRF of fixed length failed: " + err.Error())
 		}
-		out = append(out, hex.EncodeToString(sum))
+		out = append(out, hex.EncodeToString(append(binary.BigEndian.AppendUint32(make([]byte, 0, 20), id), sum...)))
 	}
 	return out
 }
@@ -102,10 +105,11 @@ func (k *Keyring) Index(realm recovery.Realm, kind, value string) []string {
 // Mac authenticates parts for one purpose: 256 bit in base64url after the key's
 // ID, so that it can be recomputed after the key was replaced.
 func (k *Keyring) Mac(purpose string, parts ...string) string {
-	return k.macWith(k.hash.PrimaryID, purpose, parts...)
+	held := k.use()
+	return held.macWith(held.hash.PrimaryID, purpose, parts...)
 }
 
-func (k *Keyring) macWith(id uint32, purpose string, parts ...string) string {
+func (k *keys) macWith(id uint32, purpose string, parts ...string) string {
 	primitive, ok := k.hash.PRFs[id]
 	if !ok {
 		return ""
@@ -127,13 +131,13 @@ func (k *Keyring) MacEqual(mac, purpose string, parts ...string) bool {
 	if err != nil {
 		return false
 	}
-	want := k.macWith(uint32(id), purpose, parts...)
+	want := k.use().macWith(uint32(id), purpose, parts...)
 	return want != "" && hmac.Equal([]byte(want), []byte(mac))
 }
 
 // CurrentPepper names the pepper that new hashes are made with.
 func (k *Keyring) CurrentPepper() string {
-	return strconv.FormatUint(uint64(k.hash.PrimaryID), 36)
+	return strconv.FormatUint(uint64(k.use().hash.PrimaryID), 36)
 }
 
 // Pepper keys data before it is hashed; 32 bytes. An unknown id is an error.
@@ -142,7 +146,7 @@ func (k *Keyring) Pepper(id string, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, errors.New("no such pepper")
 	}
-	primitive, ok := k.hash.PRFs[uint32(number)]
+	primitive, ok := k.use().hash.PRFs[uint32(number)]
 	if !ok {
 		return nil, errors.New("no such pepper")
 	}
@@ -162,7 +166,7 @@ func (k *Keyring) SealID(purpose, shard, id string, extra []byte) (string, error
 		return "", err
 	}
 	plain := append(append(append(make([]byte, 0, 32+len(extra)), rawShard...), rawID...), extra...)
-	sealed, err := k.ids.EncryptDeterministically(plain, []byte(purpose))
+	sealed, err := k.use().ids.EncryptDeterministically(plain, []byte(purpose))
 	if err != nil {
 		return "", err
 	}
@@ -193,7 +197,7 @@ func (k *Keyring) OpenID(purpose, external string) (OpenedID, bool) {
 	if err != nil || base64.RawURLEncoding.EncodeToString(sealed) != external { // one ID has one form
 		return OpenedID{}, false
 	}
-	plain, err := k.ids.DecryptDeterministically(sealed, []byte(purpose))
+	plain, err := k.use().ids.DecryptDeterministically(sealed, []byte(purpose))
 	if err != nil || len(plain) < 32 {
 		return OpenedID{}, false
 	}

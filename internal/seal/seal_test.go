@@ -230,7 +230,7 @@ func TestMacsAreBoundToPurposeAndParts(t *testing.T) {
 		"the key ID alone": k.MacEqual(mac[:strings.Index(mac, ".")+1], "code", "case-1", "123456"),
 		"upper case":       k.MacEqual(strings.ToUpper(mac), "code", "case-1", "123456"),
 		"a zero in front":  k.MacEqual("0"+mac, "code", "case-1", "123456"),
-		"a key not there":  k.MacEqual("1"+mac[strings.Index(mac, "."):], "code", "case-1", "123456"),
+		"a key not there":  k.MacEqual("2"+mac[strings.Index(mac, "."):], "code", "case-1", "123456"),
 		"cut":              k.MacEqual(mac[:len(mac)-1], "code", "case-1", "123456"),
 	} {
 		if equal {
@@ -249,7 +249,7 @@ func TestPepperHasAnIDThatIsNeeded(t *testing.T) {
 	if bytes.Equal(one, two) {
 		t.Error("other data gives the same")
 	}
-	for _, id := range []string{"", "-", "zzzzzzzzzz", "1"} {
+	for _, id := range []string{"", "-", "zzzzzzzzzz", "2"} {
 		if _, err := k.Pepper(id, nil); err == nil {
 			t.Errorf("pepper %q exists", id)
 		}

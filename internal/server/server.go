@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/account"
@@ -29,9 +30,11 @@ import (
 	"github.com/wanbi/wanbi/internal/notify"
 	"github.com/wanbi/wanbi/internal/policy"
 	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/reseal"
 	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/secret"
 	"github.com/wanbi/wanbi/internal/store"
+	"github.com/wanbi/wanbi/internal/tracing"
 	"github.com/wanbi/wanbi/internal/web"
 	"github.com/wanbi/wanbi/internal/webhook"
 )
@@ -61,8 +64,10 @@ type Options struct {
 	// TrustedProxies may name the caller's address in X-Forwarded-For.
 	TrustedProxies []netip.Prefix
 	Hash           secret.Params
-	Now            func() time.Time
-	Log            *slog.Logger
+	// Tracing begins traces; nil for none.
+	Tracing *tracing.Tracer
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Server is one assembled process.
@@ -76,6 +81,9 @@ type Server struct {
 	Claimant *claimant.Door
 	Guest    *guest.Door
 	Host     *host.Door
+	Reseal   *reseal.Walker
+	Keys     *seal.Keyring
+	draining atomic.Bool
 	handler  http.Handler
 	log      *slog.Logger
 	now      func() time.Time
@@ -107,7 +115,10 @@ func assemble(ctx context.Context, o Options, d *store.DB) (*Server, error) {
 	if err := d.Ready(ctx); err != nil {
 		return nil, err
 	}
-	s := &Server{DB: d, log: o.Log}
+	if err := reseal.Current(ctx, d, o.Keys); err != nil {
+		return nil, err
+	}
+	s := &Server{DB: d, Keys: o.Keys, log: o.Log}
 	s.Log = &audit.Log{DB: d, Keys: o.Keys, File: o.Checkpoint}
 	if err := s.Log.CheckEpoch(ctx); err != nil {
 		return nil, err
@@ -117,13 +128,13 @@ func assemble(ctx context.Context, o Options, d *store.DB) (*Server, error) {
 		return nil, err
 	}
 	s.now = monotonic(o.Now, high)
-	s.Log.Now = s.now
+	s.Log.Now, s.Log.Stepped = s.now, o.Tracing.Sequenced
 	hooks := &webhook.Client{Key: o.Keys.HookKey(), KeyID: o.Keys.HookKeyID(), Now: s.now, AllowPrivate: o.AllowPrivate}
 	if s.Realms, err = realms(ctx, d, s.now(), hooks, o.Realms); err != nil {
 		return nil, err
 	}
 	hasher := secret.NewHasher(o.Keys, o.Hash)
-	s.Queue = &jobs.Queue{DB: d, Keys: o.Keys, Now: s.now, Log: o.Log}
+	s.Queue = &jobs.Queue{DB: d, Keys: o.Keys, Now: s.now, Log: o.Log, Around: o.Tracing.Job}
 	s.Accounts = &account.Service{
 		DB: d, Keys: o.Keys, Queue: s.Queue, Hasher: hasher, Policy: s.Realms.Policy, Now: s.now, Log: o.Log,
 		Listens: func(realm recovery.Realm) bool {
@@ -132,14 +143,15 @@ func assemble(ctx context.Context, o Options, d *store.DB) (*Server, error) {
 		},
 	}
 	s.Cases = &casework.Service{
-		DB: d, Keys: o.Keys, Queue: s.Queue, Accounts: s.Accounts, Realms: s.Realms, Hasher: hasher, Sender: o.Sender,
+		DB: d, Keys: o.Keys, Queue: s.Queue, Accounts: s.Accounts, Realms: s.Realms, Hasher: hasher, Sender: o.Tracing.Sender(o.Sender),
 		Hooks: hooks, Now: s.now, Log: o.Log, Origin: o.Origin,
 	}
 	s.Cases.Register()
 	s.Claimant = &claimant.Door{Cases: s.Cases, Keys: o.Keys}
 	s.Guest = &guest.Door{Cases: s.Cases}
 	s.Host = &host.Door{DB: d, Keys: o.Keys, Accounts: s.Accounts, Realms: s.Realms, Log: s.Log, Now: s.now}
-	s.handler = s.routes(o)
+	s.Reseal = reseal.New(d, o.Keys, s.Accounts, o.Log)
+	s.handler = o.Tracing.Handler(s.routes(o))
 	return s, nil
 }
 
@@ -182,7 +194,7 @@ func (s *Server) routes(o Options) http.Handler {
 	mux := http.NewServeMux()
 	api.Register(mux, api.Config{
 		Claimant: s.Claimant, Host: s.Host, Inbound: &inbound.Door{Keys: o.Keys, Log: o.Log}, Audit: s.Log,
-		Policy: s.Realms.Policy, Network: network, Log: o.Log, Ready: s.DB.Ping,
+		Policy: s.Realms.Policy, Network: network, Log: o.Log, Ready: s.ready,
 	})
 	mux.Handle("/", web.New(web.Config{
 		Claimant: s.Claimant, Guest: s.Guest, Realm: s.Realms.Policy, Realms: s.Realms.IDs, Now: s.now, Log: o.Log, Network: network,
@@ -196,16 +208,61 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Now is the server's clock.
 func (s *Server) Now() time.Time { return s.now() }
 
+// Rekey has the server use the keys of next from now on, in one step and while
+// it serves; what stands under older versions is then sealed anew. On an error the
+// keys from before stay in force: next must hold every version that is needed.
+func (s *Server) Rekey(ctx context.Context, next *seal.Keyring) error {
+	gone := func(part string) (out []seal.Version) {
+		for _, v := range s.Keys.Older(part) {
+			if !next.Has(part, v) {
+				out = append(out, v)
+			}
+		}
+		return out
+	}
+	left, err := reseal.Count(ctx, s.DB, gone("seal"), gone("index"))
+	if err != nil {
+		return err
+	}
+	hashes, err := reseal.CountHashes(ctx, s.DB, gone("hash"))
+	if err != nil {
+		return err
+	}
+	if left = append(left, hashes...); len(left) > 0 {
+		return fmt.Errorf("the file lacks version %s of %s, which %d values of %s need", left[0].Version, left[0].Part, left[0].Values, left[0].Column)
+	}
+	if err := s.Keys.Replace(next); err != nil {
+		return err
+	}
+	s.Reseal.Wake()
+	return nil
+}
+
 // sweepEvery is how often expiries are recorded and dormancy is looked at.
 const sweepEvery = time.Minute
 
+// Drain has /readyz say no from now on, so that a load balancer sends nobody any
+// more, while everything is still answered.
+func (s *Server) Drain() { s.draining.Store(true) }
+
+// ready reports whether this node wants more requests and can answer them.
+func (s *Server) ready(ctx context.Context) error {
+	if s.draining.Load() {
+		return recovery.Unavailable("error.unavailable", time.Second).Because(errors.New("the server is about to stop"))
+	}
+	return s.DB.Ping(ctx)
+}
+
 // Run does the work beside requests until ctx ends: jobs, the audit log's
-// sequencer, sweeps.
+// sequencer, sweeps, sealing anew after a rotation. Then it finishes the jobs
+// under way and signs a last checkpoint over what they recorded.
 func (s *Server) Run(ctx context.Context) {
+	defer s.signLast(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
 	defer running.Wait()
 	running.Go(func() { s.Queue.Run(ctx) })
 	running.Go(func() { s.Log.Run(ctx, func(err error) { s.log.Error("audit log", "err", err) }) })
+	running.Go(func() { s.Reseal.Run(ctx) })
 	ticker := time.NewTicker(sweepEvery)
 	defer ticker.Stop()
 	for {
@@ -216,6 +273,24 @@ func (s *Server) Run(ctx context.Context) {
 			if err := s.Sweep(ctx); err != nil && ctx.Err() == nil {
 				s.log.Warn("sweep", "err", err)
 			}
+		}
+	}
+}
+
+// signWithin bounds the last checkpoint: a database that is away must not keep
+// the process from stopping, and the next start signs what is left.
+const signWithin = 10 * time.Second
+
+func (s *Server) signLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, signWithin)
+	defer cancel()
+	for {
+		taken, err := s.Log.Step(ctx)
+		if err != nil {
+			s.log.Warn("no last checkpoint: the next start signs it", "err", err)
+		}
+		if err != nil || taken == 0 {
+			return
 		}
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"modernc.org/sqlite"
 
 	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/span"
 	"github.com/wanbi/wanbi/internal/store/db"
 )
 
@@ -176,7 +177,10 @@ const writeTries = 12
 // an error of kind unavailable. A failed commit is unknown: callers repeat with
 // the same idempotency key.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
-	return d.tried(ctx, func() error { return d.writeOnce(ctx, fn) })
+	ctx, mark := span.Begin(ctx, "transaction")
+	err := d.tried(ctx, func() error { return d.writeOnce(ctx, fn) })
+	mark.End(err)
+	return err
 }
 
 // tried does it until it loses no race.

@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/wanbi/wanbi/internal/recovery"
+	"github.com/wanbi/wanbi/internal/span"
 )
 
 const (
@@ -83,6 +84,13 @@ func (r *Refusal) Error() string { return fmt.Sprintf("the host refused: %d %s",
 // "error.webhook.address" is an address that must not be called. KindInternal
 // "error.webhook.rejected" is any other answer: a repeat will not help.
 func (c *Client) Post(ctx context.Context, target, idempotencyKey string, body, out any) error {
+	ctx, mark := span.Begin(ctx, "hook call")
+	err := c.post(ctx, target, idempotencyKey, body, out)
+	mark.End(err)
+	return err
+}
+
+func (c *Client) post(ctx context.Context, target, idempotencyKey string, body, out any) error {
 	c.once.Do(c.prepare)
 	if c.broken != nil {
 		return recovery.Internal(c.broken)

@@ -9,6 +9,29 @@ import (
 	"context"
 )
 
+const accountByAnyHostID = `-- name: AccountByAnyHostID :one
+SELECT account_id FROM host_ids WHERE idx IN ($1, $2, $3, $4) LIMIT 1
+`
+
+type AccountByAnyHostIDParams struct {
+	Idx   string
+	Idx_2 string
+	Idx_3 string
+	Idx_4 string
+}
+
+func (q *Queries) AccountByAnyHostID(ctx context.Context, arg AccountByAnyHostIDParams) (string, error) {
+	row := q.queryRow(ctx, q.accountByAnyHostIDStmt, accountByAnyHostID,
+		arg.Idx,
+		arg.Idx_2,
+		arg.Idx_3,
+		arg.Idx_4,
+	)
+	var account_id string
+	err := row.Scan(&account_id)
+	return account_id, err
+}
+
 const accountByHostID = `-- name: AccountByHostID :one
 SELECT account_id FROM host_ids WHERE idx = $1
 `
@@ -257,6 +280,45 @@ SELECT account_id FROM identifiers WHERE idx = $1 ORDER BY account_id LIMIT 9
 
 func (q *Queries) FindAccounts(ctx context.Context, idx string) ([]string, error) {
 	rows, err := q.query(ctx, q.findAccountsStmt, findAccounts, idx)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var account_id string
+		if err := rows.Scan(&account_id); err != nil {
+			return nil, err
+		}
+		items = append(items, account_id)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const findAccountsByAny = `-- name: FindAccountsByAny :many
+SELECT DISTINCT account_id FROM identifiers WHERE idx IN ($1, $2, $3, $4) ORDER BY account_id LIMIT 9
+`
+
+type FindAccountsByAnyParams struct {
+	Idx   string
+	Idx_2 string
+	Idx_3 string
+	Idx_4 string
+}
+
+func (q *Queries) FindAccountsByAny(ctx context.Context, arg FindAccountsByAnyParams) ([]string, error) {
+	rows, err := q.query(ctx, q.findAccountsByAnyStmt, findAccountsByAny,
+		arg.Idx,
+		arg.Idx_2,
+		arg.Idx_3,
+		arg.Idx_4,
+	)
 	if err != nil {
 		return nil, err
 	}
@@ -867,6 +929,21 @@ func (q *Queries) PutSecret(ctx context.Context, arg PutSecretParams) error {
 		arg.SetAt,
 		arg.MustChange,
 	)
+	return err
+}
+
+const reindexContact = `-- name: ReindexContact :exec
+UPDATE account_contacts SET idx = $3 WHERE account_id = $1 AND id = $2
+`
+
+type ReindexContactParams struct {
+	AccountID string
+	ID        string
+	Idx       string
+}
+
+func (q *Queries) ReindexContact(ctx context.Context, arg ReindexContactParams) error {
+	_, err := q.exec(ctx, q.reindexContactStmt, reindexContact, arg.AccountID, arg.ID, arg.Idx)
 	return err
 }
 

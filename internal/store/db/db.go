@@ -24,6 +24,9 @@ func New(db DBTX) *Queries {
 func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	q := Queries{db: db}
 	var err error
+	if q.accountByAnyHostIDStmt, err = db.PrepareContext(ctx, accountByAnyHostID); err != nil {
+		return nil, fmt.Errorf("error preparing query AccountByAnyHostID: %w", err)
+	}
 	if q.accountByHostIDStmt, err = db.PrepareContext(ctx, accountByHostID); err != nil {
 		return nil, fmt.Errorf("error preparing query AccountByHostID: %w", err)
 	}
@@ -107,6 +110,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.findAccountsStmt, err = db.PrepareContext(ctx, findAccounts); err != nil {
 		return nil, fmt.Errorf("error preparing query FindAccounts: %w", err)
+	}
+	if q.findAccountsByAnyStmt, err = db.PrepareContext(ctx, findAccountsByAny); err != nil {
+		return nil, fmt.Errorf("error preparing query FindAccountsByAny: %w", err)
 	}
 	if q.finishJobStmt, err = db.PrepareContext(ctx, finishJob); err != nil {
 		return nil, fmt.Errorf("error preparing query FinishJob: %w", err)
@@ -261,6 +267,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.putSecretStmt, err = db.PrepareContext(ctx, putSecret); err != nil {
 		return nil, fmt.Errorf("error preparing query PutSecret: %w", err)
 	}
+	if q.reindexContactStmt, err = db.PrepareContext(ctx, reindexContact); err != nil {
+		return nil, fmt.Errorf("error preparing query ReindexContact: %w", err)
+	}
 	if q.retireContactStmt, err = db.PrepareContext(ctx, retireContact); err != nil {
 		return nil, fmt.Errorf("error preparing query RetireContact: %w", err)
 	}
@@ -317,6 +326,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 
 func (q *Queries) Close() error {
 	var err error
+	if q.accountByAnyHostIDStmt != nil {
+		if cerr := q.accountByAnyHostIDStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing accountByAnyHostIDStmt: %w", cerr)
+		}
+	}
 	if q.accountByHostIDStmt != nil {
 		if cerr := q.accountByHostIDStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing accountByHostIDStmt: %w", cerr)
@@ -455,6 +469,11 @@ func (q *Queries) Close() error {
 	if q.findAccountsStmt != nil {
 		if cerr := q.findAccountsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing findAccountsStmt: %w", cerr)
+		}
+	}
+	if q.findAccountsByAnyStmt != nil {
+		if cerr := q.findAccountsByAnyStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing findAccountsByAnyStmt: %w", cerr)
 		}
 	}
 	if q.finishJobStmt != nil {
@@ -712,6 +731,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing putSecretStmt: %w", cerr)
 		}
 	}
+	if q.reindexContactStmt != nil {
+		if cerr := q.reindexContactStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing reindexContactStmt: %w", cerr)
+		}
+	}
 	if q.retireContactStmt != nil {
 		if cerr := q.retireContactStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing retireContactStmt: %w", cerr)
@@ -836,6 +860,7 @@ func (q *Queries) queryRow(ctx context.Context, stmt *sql.Stmt, query string, ar
 type Queries struct {
 	db                          DBTX
 	tx                          *sql.Tx
+	accountByAnyHostIDStmt      *sql.Stmt
 	accountByHostIDStmt         *sql.Stmt
 	accountHeadsStmt            *sql.Stmt
 	accountsAfterStmt           *sql.Stmt
@@ -864,6 +889,7 @@ type Queries struct {
 	endAccountCaseStmt          *sql.Stmt
 	entriesAfterStmt            *sql.Stmt
 	findAccountsStmt            *sql.Stmt
+	findAccountsByAnyStmt       *sql.Stmt
 	finishJobStmt               *sql.Stmt
 	getAPIKeyStmt               *sql.Stmt
 	getAccountStmt              *sql.Stmt
@@ -915,6 +941,7 @@ type Queries struct {
 	putLockoutStmt              *sql.Stmt
 	putPolicyStmt               *sql.Stmt
 	putSecretStmt               *sql.Stmt
+	reindexContactStmt          *sql.Stmt
 	retireContactStmt           *sql.Stmt
 	retryJobStmt                *sql.Stmt
 	revokeAPIKeyStmt            *sql.Stmt
@@ -938,6 +965,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 	return &Queries{
 		db:                          tx,
 		tx:                          tx,
+		accountByAnyHostIDStmt:      q.accountByAnyHostIDStmt,
 		accountByHostIDStmt:         q.accountByHostIDStmt,
 		accountHeadsStmt:            q.accountHeadsStmt,
 		accountsAfterStmt:           q.accountsAfterStmt,
@@ -966,6 +994,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		endAccountCaseStmt:          q.endAccountCaseStmt,
 		entriesAfterStmt:            q.entriesAfterStmt,
 		findAccountsStmt:            q.findAccountsStmt,
+		findAccountsByAnyStmt:       q.findAccountsByAnyStmt,
 		finishJobStmt:               q.finishJobStmt,
 		getAPIKeyStmt:               q.getAPIKeyStmt,
 		getAccountStmt:              q.getAccountStmt,
@@ -1017,6 +1046,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		putLockoutStmt:              q.putLockoutStmt,
 		putPolicyStmt:               q.putPolicyStmt,
 		putSecretStmt:               q.putSecretStmt,
+		reindexContactStmt:          q.reindexContactStmt,
 		retireContactStmt:           q.retireContactStmt,
 		retryJobStmt:                q.retryJobStmt,
 		revokeAPIKeyStmt:            q.revokeAPIKeyStmt,

@@ -33,6 +33,9 @@ DELETE FROM host_ids WHERE idx = $1;
 -- name: AccountByHostID :one
 SELECT account_id FROM host_ids WHERE idx = $1;
 
+-- name: AccountByAnyHostID :one
+SELECT account_id FROM host_ids WHERE idx IN ($1, $2, $3, $4) LIMIT 1;
+
 -- name: InsertIdentifier :exec
 INSERT INTO identifiers (idx, account_id) VALUES ($1, $2) ON CONFLICT (idx, account_id) DO NOTHING;
 
@@ -41,6 +44,9 @@ DELETE FROM identifiers WHERE idx = $1 AND account_id = $2;
 
 -- name: FindAccounts :many
 SELECT account_id FROM identifiers WHERE idx = $1 ORDER BY account_id LIMIT 9;
+
+-- name: FindAccountsByAny :many
+SELECT DISTINCT account_id FROM identifiers WHERE idx IN ($1, $2, $3, $4) ORDER BY account_id LIMIT 9;
 
 -- name: InsertAccountIdentifier :exec
 INSERT INTO account_identifiers (account_id, kind, idx, value) VALUES ($1, $2, $3, $4) ON CONFLICT (account_id, kind, idx) DO NOTHING;
@@ -57,6 +63,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0);
 
 -- name: DeleteContact :exec
 DELETE FROM account_contacts WHERE account_id = $1 AND id = $2;
+
+-- name: ReindexContact :exec
+UPDATE account_contacts SET idx = $3 WHERE account_id = $1 AND id = $2;
 
 -- name: RetireContact :exec
 UPDATE account_contacts SET removed_at = $3 WHERE account_id = $1 AND id = $2;
