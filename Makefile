@@ -16,13 +16,20 @@ TESTTIME ?= 12m
 VERSION ?= 0.0.0~git$$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y%m%d.%H%M%S).$$(git log -1 --format=%h)
 ARCH ?= $$(go env GOARCH)
 
-.PHONY: help demo build deb test lint generate check-generated fuzz bench microbench
+.PHONY: help demo pages pictures build deb test lint generate check-generated fuzz bench faults microbench
 
 help: ## list the targets
 	awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## run a demo on this machine, with nothing but Go
 	go run ./cmd/wanbi demo
+
+pages: ## write every page as static files, to look through: bin/pages/index.html
+	go run ./cmd/wanbi demo --pages bin/pages
+
+pictures: ## draw the pictures of README.md anew, from the pages of the demo
+	scripts/install-test-tools
+	WANBI_PICTURES=$(CURDIR)/docs/pictures go test -count=1 -run TestPictures ./internal/demo/storybook
 
 build: ## build bin/wanbi: one static binary, no cgo
 	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/wanbi ./cmd/wanbi
@@ -57,6 +64,10 @@ fuzz: ## run each fuzz target for FUZZTIME (10s)
 
 bench: ## measure whole recoveries on both engines (ARGS=… for wanbi bench); writes bench/results
 	scripts/bench $(ARGS)
+
+faults: ## break real servers under load and see that nothing is lost (ARGS=… for runfaults)
+	scripts/install-test-tools
+	go run ./internal/testkit/faults/runfaults $(ARGS)
 
 microbench: ## run the Go benchmarks and name the machine
 	scripts/microbench

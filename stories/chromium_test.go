@@ -71,8 +71,8 @@ func (w *walk) run() {
 	w.do("find", chromedp.Click(`a[href$="/recover/reset-password"]`))
 	w.do("ways", chromedp.SendKeys(`input[name=identifier]`, w.phone), chromedp.Click(`main form button[type=submit]`))
 	w.do("prove", chromedp.Click(`section:first-of-type form button[type=submit]`))
-	w.do("wrong", chromedp.SendKeys(`input[name=code]`, "000000"), chromedp.Click(`form:has(input[name=code]) button[type=submit]`))
-	w.expect(`[role=alert]`)
+	w.stay("wrong", chromedp.SendKeys(`input[name=code]`, "000000"), chromedp.Click(`form:has(input[name=code]) button[type=submit]`),
+		chromedp.WaitVisible(`[role=alert]`))
 	messages := w.s.Inbox.Messages("+86" + w.phone)
 	if len(messages) != 1 {
 		w.t.Fatalf("%d messages came", len(messages))
@@ -101,6 +101,20 @@ func (w *walk) do(name string, actions ...chromedp.Action) {
 	if _, err := chromedp.RunResponse(w.ctx, last); err != nil {
 		w.t.Fatalf("%s: %v", name, err)
 	}
+	w.settle(name)
+}
+
+// stay acts where the answer takes the place of the page; the last action waits for it.
+func (w *walk) stay(name string, actions ...chromedp.Action) {
+	w.t.Helper()
+	if err := chromedp.Run(w.ctx, actions...); err != nil {
+		w.t.Fatalf("%s: %v", name, err)
+	}
+	w.settle(name)
+}
+
+func (w *walk) settle(name string) {
+	w.t.Helper()
 	if err := w.s.Settle(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}

@@ -54,14 +54,11 @@ func (c auditVerifyCommand) Run(s std) error {
 		problems++
 		s.printf("problem: %v\n", err)
 	}
-	var progress func(done, of int64)
-	if terminal(s.err) {
-		progress = func(done, of int64) { fmt.Fprintf(s.err, "\r%d of %d entries ", done, of) }
-	}
-	report, err := log.Verify(s.ctx, progress)
-	if progress != nil {
-		fmt.Fprintln(s.err)
-	}
+	progress := newShown(s.err)
+	report, err := log.Verify(s.ctx, func(done, of int64) {
+		progress.say(func() string { return fmt.Sprintf("%d of %d entries", done, of) })
+	})
+	progress.end()
 	if err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 
 type benchCommands struct {
 	Run   benchCommand      `cmd:"" default:"withargs" help:"Measure, and print figures."`
+	Size  benchSizeCommand  `cmd:"" help:"Measure what many accounts change: import, audit log, recoveries."`
 	Serve benchServeCommand `cmd:"" hidden:"" help:"The server that is measured."`
 }
 
@@ -46,47 +47,83 @@ Example:
 }
 
 func (c benchCommand) Run(s std) error {
-	program, err := os.Executable()
+	o, err := benchOptions(s, c.Postgres, c.Engines)
 	if err != nil {
 		return err
 	}
-	o := bench.Options{
-		Program: program, Hashes: c.Hash, Clients: c.Clients, Duration: c.Duration, Accounts: c.Accounts, Pairs: c.Pairs,
-		SMTPLatency: c.SMTPLatency, Profiles: c.CPUProfile, Say: s.printf,
-		NewKeys: func(path string) error {
-			quiet := s
-			quiet.out = s.err
-			return keysInitCommand{File: path, Origin: "bench.example.cn/wanbi"}.Run(quiet)
-		},
+	o.Hashes, o.Clients, o.Duration, o.Accounts, o.Pairs = c.Hash, c.Clients, c.Duration, c.Accounts, c.Pairs
+	o.SMTPLatency, o.Profiles = c.SMTPLatency, c.CPUProfile
+	report, err := bench.Run(s.ctx, o)
+	return printBench(s, report.Machine, report.BinaryMB, c.Out, report, err)
+}
+
+// benchOptions names the program and the databases.
+func benchOptions(s std, postgres string, engines []string) (bench.Options, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return bench.Options{}, err
 	}
-	asked := func(engine string) bool { return len(c.Engines) == 0 || slices.Contains(c.Engines, engine) }
-	if asked("postgres") && c.Postgres != "" {
-		o.Databases = append(o.Databases, c.Postgres)
+	o := bench.Options{
+		Program: program, Say: s.printf,
+	}
+	asked := func(engine string) bool { return len(engines) == 0 || slices.Contains(engines, engine) }
+	if asked("postgres") && postgres != "" {
+		o.Databases = append(o.Databases, postgres)
 	}
 	if asked("sqlite") {
 		o.Databases = append(o.Databases, "sqlite")
 	}
 	if len(o.Databases) == 0 {
-		return errors.New("bench: name a PostgreSQL with --postgres")
+		return o, errors.New("bench: name a PostgreSQL with --postgres")
 	}
-	report, err := bench.Run(s.ctx, o)
-	m := report.Machine
+	return o, nil
+}
+
+// printBench prints the machine and writes the figures to a file, if one is named.
+func printBench(s std, m bench.Machine, binaryMB float64, out string, report any, err error) error {
 	s.printf("%s, %d cores, %s, load %.1f before and %.1f after; the binary has %.1f MB\n",
-		m.CPU, m.Cores, strings.TrimPrefix(m.Go, "go"), m.LoadBefore, m.LoadAfter, report.BinaryMB)
-	if err != nil {
+		m.CPU, m.Cores, strings.TrimPrefix(m.Go, "go"), m.LoadBefore, m.LoadAfter, binaryMB)
+	if err != nil || out == "" {
 		return err
-	}
-	if c.Out == "" {
-		return nil
 	}
 	text, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(c.Out), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(out), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(c.Out, append(text, '\n'), 0o644)
+	return os.WriteFile(out, append(text, '\n'), 0o644)
+}
+
+type benchSizeCommand struct {
+	Postgres string        `help:"Measure on this PostgreSQL too, in databases of its own; its user may create databases. WANBI_TEST_POSTGRES names it as well." env:"WANBI_TEST_POSTGRES" placeholder:"URL"`
+	Engines  []string      `help:"sqlite, postgres; left out, both where a PostgreSQL is named." enum:"sqlite,postgres" placeholder:"ENGINE"`
+	Accounts int           `help:"Accounts of the big installation; each brings an entry of the audit log." default:"1000000" placeholder:"N"`
+	Beside   int           `help:"Accounts of the small one that it is compared with; each recovery uses up one." default:"1000" placeholder:"N"`
+	Clients  int           `help:"Recoveries under way at once." default:"2" placeholder:"N"`
+	Duration time.Duration `help:"Of the recoveries with each installation, by turns." default:"12s" placeholder:"TIME"`
+	Out      string        `help:"Write all figures to this file, as JSON." placeholder:"FILE" type:"path"`
+}
+
+// Help is what --help says beside the flags.
+func (benchSizeCommand) Help() string {
+	return `Brings the accounts in, takes their entries into the audit log, verifies it, times receipts, and sends recoveries to this installation and to a small one by turns. The hash is cheap, so that the rest can be seen. CPU stands beside every rate: that of the process and that of the database.
+
+Example:
+
+    wanbi bench size --engines sqlite
+    wanbi bench size --accounts 100000 --postgres postgres://postgres@127.0.0.1/postgres`
+}
+
+func (c benchSizeCommand) Run(s std) error {
+	o, err := benchOptions(s, c.Postgres, c.Engines)
+	if err != nil {
+		return err
+	}
+	o.Hashes, o.Clients, o.Duration, o.Accounts = []string{"cheap"}, []int{c.Clients}, c.Duration, c.Accounts
+	report, err := bench.Size(s.ctx, o, c.Beside)
+	return printBench(s, report.Machine, report.BinaryMB, c.Out, report, err)
 }
 
 // benchServeCommand is serve with a hash that settings would refuse, and a profile.

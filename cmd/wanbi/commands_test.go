@@ -27,7 +27,7 @@ func TestPolicyCheckAcceptsEveryShippedPolicyAndNamesWhatWasAccepted(t *testing.
 			t.Errorf("%s is not checked", name)
 		}
 	}
-	hardened := wanbi(t, "policy", "check", "shipped:hardened/yichuangtong").want(t, exitOK, "0 weaknesses accepted")
+	hardened := wanbi(t, "policy", "check", "shipped:hardened/yichuangtong").want(t, exitOK, "weaknesses: 0")
 	if strings.Contains(hardened.out, "accepted:") {
 		t.Errorf("a hardened policy has something to accept: %s", hardened.out)
 	}
@@ -240,4 +240,12 @@ func TestDeadLettersAreListed(t *testing.T) {
 	}
 	wanbi(t, "jobs", "--config", i.config).
 		want(t, exitFound, "job-1  message.deliver", "given up 2026-03-01 01:00:00Z: error.delivery.refused", "1 dead letters")
+}
+
+func TestDemoWritesEveryPageAndEnds(t *testing.T) {
+	dir := t.TempDir()
+	wanbi(t, "demo", "--pages", dir).want(t, exitOK, "en, larger text", "pages, ", "open "+filepath.Join(dir, "index.html"))
+	if _, err := os.Stat(filepath.Join(dir, "dark", "en", "held.html")); err != nil {
+		t.Error(err)
+	}
 }

@@ -6,15 +6,19 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"path/filepath"
 	"strings"
 
 	"github.com/wanbi/wanbi/internal/demo"
+	"github.com/wanbi/wanbi/internal/demo/storybook"
+	"github.com/wanbi/wanbi/internal/i18n"
 )
 
 type demoCommand struct {
 	Listen string `help:"Where to listen; other than loopback, everybody there reads every message." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	Data   string `help:"Keep database and keys in this folder; left out, they are gone at the end." placeholder:"DIR" type:"path"`
 	Origin string `help:"Scheme and host of links in messages; left out, where it listens." placeholder:"URL"`
+	Pages  string `help:"Write every page into this folder as static files, with an index, and end." placeholder:"DIR" type:"path"`
 }
 
 // Help is what --help says beside the flags.
@@ -24,10 +28,17 @@ func (demoCommand) Help() string {
 Example:
 
     wanbi demo
-    wanbi demo --listen 127.0.0.1:9000 --data ./demo-data`
+    wanbi demo --listen 127.0.0.1:9000 --data ./demo-data
+
+With --pages nothing listens: every page is played on a server in this process and written as a static file, in both languages, light, dark, with larger text, on paper and without JavaScript. Open index.html in the folder.
+
+    wanbi demo --pages ./pages`
 }
 
 func (c demoCommand) Run(s std) error {
+	if c.Pages != "" {
+		return c.writePages(s)
+	}
 	listener, err := net.Listen("tcp", c.Listen)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s: %w; name another address with --listen", c.Listen, err)
@@ -44,6 +55,16 @@ func (c demoCommand) Run(s std) error {
 	c.greet(s, d, origin)
 	err = serve(s.ctx, listener, d.Handler(), func(ctx context.Context) { d.Run(ctx) }, func() {}, log)
 	return errors.Join(err, d.Close())
+}
+
+// writePages writes the storybook.
+func (c demoCommand) writePages(s std) error {
+	pages, err := storybook.Write(s.ctx, c.Pages, func(format string, args ...any) { s.printf(format+"\n", args...) })
+	if err != nil {
+		return err
+	}
+	s.printf("%d pages, %d files: open %s\n", len(pages), len(pages)*len(storybook.Modes)*len(i18n.Locales), filepath.Join(c.Pages, "index.html"))
+	return nil
 }
 
 // reachable gives the address that a browser on this machine finds a listener at.

@@ -102,6 +102,8 @@ func (e *examination) database(c *config.Config) *store.DB {
 		e.fail("database", "it does not answer: %s; is it running, and may this machine reach it?", explain(err))
 	case condition.Pending:
 		e.fail("database", "the schema is older than this program: make a backup, then run `wanbi migrate`")
+	case condition.TooOld:
+		e.fail("database", "the schema needs a newer program than this one: put the newer one in place")
 	case condition.OldVersion():
 		e.fail("database", "%s %s is too old: at least %s", condition.Engine, condition.Version, condition.Engine.Least())
 	default:
@@ -208,7 +210,7 @@ func (e *examination) policies(c *config.Config) {
 			}
 		}
 		if weak > 0 {
-			e.warn("policy", "%s: %d weaknesses accepted; `wanbi policy check %s` lists them", p.Realm.ID, weak, entry.File)
+			e.warn("policy", "%s: weaknesses accepted: %d; `wanbi policy check %s` lists them", p.Realm.ID, weak, entry.File)
 			continue
 		}
 		e.ok("policy", "%s: loads, no weakness", p.Realm.ID)

@@ -68,6 +68,9 @@ func TestTheDoctorSaysWhatIsWrongAndWhatToDo(t *testing.T) {
 		"an old schema": {exitFound, func(t *testing.T, i installation) {
 			edit(t, i, "DELETE FROM goose_db_version WHERE version_id > 0")
 		}, "older than this program"},
+		"a schema beyond this program": {exitFound, func(t *testing.T, i installation) {
+			edit(t, i, "INSERT INTO schema_needs (version) VALUES (9000)")
+		}, "needs a newer program"},
 		"a record from the future": {exitFound, func(t *testing.T, i installation) {
 			edit(t, i, "UPDATE log_head SET high_water = 4102444800000")
 		}, "set the clock"},

@@ -34,8 +34,6 @@ Example:
     wanbi export --realm yichuangtong --output accounts.jsonl`
 }
 
-// exportTold is after how many accounts somebody who watches is told.
-const exportTold = 1000
 
 func (c exportCommand) Run(s std) error {
 	if c.Resume && c.Output == "" {
@@ -64,7 +62,7 @@ func (c exportCommand) Run(s std) error {
 	out := bufio.NewWriter(to)
 	lines := json.NewEncoder(out)
 	lines.SetEscapeHTML(false)
-	watched := terminal(s.err)
+	shown := newShown(s.err)
 	for record, err := range opened.Accounts.ExportAfter(s.ctx, recovery.Realm(c.Realm), after) {
 		if err == nil {
 			err = lines.Encode(record)
@@ -72,9 +70,8 @@ func (c exportCommand) Run(s std) error {
 		if err != nil {
 			return errors.Join(fmt.Errorf("export, after %d accounts: %w", count, err), out.Flush())
 		}
-		if count++; watched && count%exportTold == 0 {
-			fmt.Fprintf(s.err, "\r%d accounts ", count)
-		}
+		count++
+		shown.say(func() string { return fmt.Sprintf("%d accounts", count) })
 	}
 	if err := out.Flush(); err != nil {
 		return fmt.Errorf("export: %w", err)
@@ -84,9 +81,7 @@ func (c exportCommand) Run(s std) error {
 			return fmt.Errorf("export: %w", err)
 		}
 	}
-	if watched {
-		fmt.Fprint(s.err, "\r")
-	}
+	shown.end()
 	fmt.Fprintf(s.err, "%d accounts\n", count)
 	return nil
 }

@@ -2,13 +2,14 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,7 +47,7 @@ Example:
 }
 
 // importBatch is how many records one transaction takes.
-const importBatch = 500
+const importBatch = 1000
 
 func (c importCommand) Run(s std) error {
 	format, err := c.format()
@@ -56,14 +57,14 @@ func (c importCommand) Run(s std) error {
 	if c.Resume && (c.DryRun || c.File == "-") {
 		return errors.New("import: --resume is for a file that goes in")
 	}
-	in, name, progress := s.in, "import", &progressFile{}
+	in, name, progress := &counted{in: s.in}, "import", &progressFile{}
 	if c.File != "-" {
 		file, err := os.Open(c.File)
 		if err != nil {
 			return fmt.Errorf("import: %w", err)
 		}
 		defer file.Close()
-		in, name = file, c.File
+		in, name = countedFile(file), c.File
 		if !c.DryRun {
 			if progress, err = progressOf(file, c.Realm, c.Resume); err != nil {
 				return fmt.Errorf("import: %w", err)
@@ -73,16 +74,24 @@ func (c importCommand) Run(s std) error {
 	if c.Rejects == "" {
 		c.Rejects = name + ".rejects.jsonl"
 	}
-	run := &importing{std: s, began: time.Now(), progress: terminal(s.err), reached: progress, rejects: &rejectFile{path: c.Rejects, keep: c.Resume}}
-	run.put = checkOnly
+	run := &importing{
+		std: s, in: in, began: time.Now(), shown: newShown(s.err), reached: progress, prepare: checkOnly,
+		rejects: &rejectFile{path: c.Rejects, keep: c.Resume},
+	}
 	if !c.DryRun {
 		opened, err := c.open(s)
 		if err != nil {
 			return err
 		}
 		defer opened.Close()
-		run.put = func(batch []account.Record) ([]account.Imported, error) {
-			return opened.Accounts.Import(s.ctx, recovery.Realm(c.Realm), batch)
+		run.prepare = func(records []account.Record) func() ([]account.Imported, error) {
+			prepared, err := opened.Accounts.Prepare(s.ctx, recovery.Realm(c.Realm), records)
+			return func() ([]account.Imported, error) {
+				if err != nil {
+					return nil, err
+				}
+				return opened.Accounts.Put(s.ctx, prepared)
+			}
 		}
 	}
 	read := account.ReadCSV
@@ -118,98 +127,144 @@ func (c importCommand) format() (string, error) {
 }
 
 // checkOnly says what Import would say of each record's form.
-func checkOnly(batch []account.Record) ([]account.Imported, error) {
-	out := make([]account.Imported, len(batch))
-	for i, record := range batch {
+func checkOnly(records []account.Record) func() ([]account.Imported, error) {
+	out := make([]account.Imported, len(records))
+	for i, record := range records {
 		out[i].Err = recovery.AsError(account.CheckRecord(record))
 	}
-	return out, nil
+	return func() ([]account.Imported, error) { return out, nil }
 }
 
-// importing is one run over a file.
+// importing is one run over a file. While a batch is written, the next one is read,
+// checked and sealed.
 type importing struct {
 	std
-	put      func([]account.Record) ([]account.Imported, error)
-	rejects  *rejectFile
-	reached  *progressFile
-	began    time.Time
-	progress bool
+	in      *counted
+	prepare func([]account.Record) (put func() ([]account.Imported, error))
+	rejects *rejectFile
+	reached *progressFile
+	began   time.Time
+	shown   *shown
 
 	read, created, updated int
-	lines                  []int // of the records in batch
-	batch                  []account.Record
+}
+
+// batch is what one transaction takes, and the lines among them that could not be read.
+type batch struct {
+	lines   []int // of the records
+	records []account.Record
+	unread  []account.Line
+	last    int   // line that it ends on
+	whole   bool  // more may follow
+	err     error // follows it and ends the import
+	put     func() ([]account.Imported, error)
+}
+
+// gather makes batches of the lines after one that is done already.
+func gather(lines iter.Seq2[account.Line, error], done int) iter.Seq[batch] {
+	return func(yield func(batch) bool) {
+		var b batch
+		for line, err := range lines {
+			switch {
+			case err != nil:
+				b.err = err
+				yield(b)
+				return
+			case line.Number <= done:
+				continue
+			case line.Err != nil:
+				b.unread = append(b.unread, line)
+			default:
+				b.lines, b.records = append(b.lines, line.Number), append(b.records, line.Record)
+			}
+			b.last = line.Number
+			if b.whole = max(len(b.records), len(b.unread)) == importBatch; b.whole {
+				if !yield(b) {
+					return
+				}
+				b = batch{}
+			}
+		}
+		yield(b)
+	}
+}
+
+// ahead prepares one batch while the one before it is with whoever takes them. It
+// ends with the batches, or when stop is closed.
+func (r *importing) ahead(batches iter.Seq[batch], stop <-chan struct{}) <-chan batch {
+	out := make(chan batch)
+	go func() {
+		defer close(out)
+		for b := range batches {
+			b.put = r.prepare(b.records)
+			select {
+			case out <- b:
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return out
 }
 
 // all reads to the end, or to the first failure that is not one record's.
 func (r *importing) all(lines iter.Seq2[account.Line, error]) error {
-	resumed, last := r.reached.was.Line, 0
-	for line, err := range lines {
-		if err != nil {
-			return errors.Join(r.flush(), err)
+	stop := make(chan struct{})
+	defer close(stop)
+	for b := range r.ahead(gather(lines, r.reached.was.Line), stop) {
+		if err := errors.Join(r.bring(b), b.err); err != nil {
+			return err
 		}
-		if line.Number <= resumed {
-			continue
+		if !b.whole {
+			return nil
 		}
-		r.read++
-		last = line.Number
-		if line.Err != nil {
-			if err := r.rejects.add(line.Number, line.Err); err != nil {
-				return err
-			}
-			continue
+		if err := errors.Join(r.rejects.flush(), r.reached.reached(b.last)); err != nil {
+			return err
 		}
-		r.lines, r.batch = append(r.lines, line.Number), append(r.batch, line.Record)
-		if len(r.batch) == importBatch {
-			if err := errors.Join(r.flush(), r.rejects.flush()); err != nil {
-				return err
-			}
-			if err := r.reached.reached(last); err != nil {
-				return err
-			}
-		}
-		if err := r.ctx.Err(); err != nil {
+		if r.ctx.Err() != nil {
 			return errors.New("stopped; what was read before is in")
 		}
 	}
-	return r.flush()
+	return nil
 }
 
-// flush brings the batch in.
-func (r *importing) flush() error {
-	if len(r.batch) == 0 {
-		return nil
-	}
-	results, err := r.put(r.batch)
+// bring writes a batch and lists what is wrong with its records.
+func (r *importing) bring(b batch) error {
+	results, err := b.put()
 	if err != nil {
 		return err
 	}
+	rejects := b.unread
 	for i, result := range results {
 		switch {
 		case result.Err != nil:
-			if err := r.rejects.add(r.lines[i], result.Err); err != nil {
-				return err
-			}
+			rejects = append(rejects, account.Line{Number: b.lines[i], Err: result.Err})
 		case result.Created:
 			r.created++
 		default:
 			r.updated++
 		}
 	}
-	r.lines, r.batch = r.lines[:0], r.batch[:0]
-	if r.progress {
-		fmt.Fprintf(r.err, "\r%d read, %d rejected, %.0f a second ", r.read, r.rejects.count, r.rate())
+	slices.SortFunc(rejects, func(a, b account.Line) int { return cmp.Compare(a.Number, b.Number) })
+	for _, one := range rejects {
+		if err := r.rejects.add(one.Number, one.Err); err != nil {
+			return err
+		}
 	}
+	r.read += len(b.records) + len(b.unread)
+	r.shown.say(r.progress)
 	return nil
 }
 
-func (r *importing) rate() float64 {
-	return float64(r.read) / max(time.Since(r.began).Seconds(), 0.001)
+// progress says how far it came, how fast, and how long it still takes if it goes on so.
+func (r *importing) progress() string {
+	took := time.Since(r.began)
+	text := fmt.Sprintf("%d read, %d rejected, %.0f a second", r.read, r.rejects.count, float64(r.read)/max(took.Seconds(), 0.001))
+	return text + r.in.left(took)
 }
 
 func (r *importing) summary(dry bool) {
-	if r.progress {
-		fmt.Fprintln(r.err)
-	}
+	r.shown.end()
 	took := time.Since(r.began).Round(10 * time.Millisecond)
 	if dry {
 		r.printf("%d records read, %d would go in, %d rejected, in %s; nothing was changed\n", r.read, r.updated, r.rejects.count, took)
@@ -287,14 +342,4 @@ func (f *rejectFile) close() error {
 		return err
 	}
 	return nil
-}
-
-// terminal reports whether somebody watches.
-func terminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -41,6 +41,9 @@ func logger(c *config.Config, s std) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(s.err, options))
 }
 
+// now is the clock of a server. A test's program has another (internal/testkit/faults).
+var now = time.Now
+
 // assemble opens everything that the settings name, without serving.
 func assemble(s std, c *config.Config, log *slog.Logger, sender notify.Sender, traces *tracing.Tracer, migrate bool) (*server.Server, error) {
 	keys, err := seal.Load(c.Keys)
@@ -53,7 +56,7 @@ func assemble(s std, c *config.Config, log *slog.Logger, sender notify.Sender, t
 	}
 	options := server.Options{
 		Database: c.Database, Migrate: migrate, Keys: keys, Origin: c.Origin, Sender: sender, Checkpoint: c.Checkpoint,
-		AllowPrivate: c.Private(), TrustedProxies: c.Proxies(), Hash: c.HashCost(), Now: time.Now, Log: log, Tracing: traces,
+		AllowPrivate: c.Private(), TrustedProxies: c.Proxies(), Hash: c.HashCost(), Now: now, Log: log, Tracing: traces,
 	}
 	for _, r := range realms {
 		options.Realms = append(options.Realms, server.Realm{Policy: r.Policy, Events: r.Events, Directory: r.Directory})

@@ -63,7 +63,7 @@ func printFindings(s std, file string, p *policy.Policy) {
 			accepted++
 		}
 	}
-	s.printf("%s: realm %s, loads; %d weaknesses accepted, %d notes\n", file, p.Realm.ID, accepted, len(findings)-accepted)
+	s.printf("%s: realm %s, loads; weaknesses: %d, notes: %d\n", file, p.Realm.ID, accepted, len(findings)-accepted)
 	for _, f := range findings {
 		s.printf("  line %d, %s: %s: %s\n", f.Line, f.Path, f.Level, f.Message)
 		if f.Accepted != "" {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -69,12 +70,12 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	sender, closeSender, err := read.Sender(time.Now, log)
+	sender, closeSender, err := read.Sender(now, log)
 	if err != nil {
 		return err
 	}
 	defer closeSender()
-	figures := metrics.New(time.Now, log)
+	figures := metrics.New(now, log)
 	traces, closeTraces, err := traced(s.ctx, read, log)
 	if err != nil {
 		return err
@@ -97,6 +98,7 @@ func (c serveCommand) run(s std, hash config.Hash) error {
 		return errors.Join(err, listener.Close(), opened.Close())
 	}
 	defer shown()
+	go debug.FreeOSMemory() // reading dictionaries and policies leaves several megabytes that nothing needs again
 	work := func(ctx context.Context) {
 		var beside sync.WaitGroup
 		defer beside.Wait()

@@ -36,6 +36,8 @@ type Service struct {
 	Policy func(recovery.Realm) (*policy.Policy, bool)
 	Now    func() time.Time
 	Log    *slog.Logger
+	// Listens says whether the realm's host wants to be told events; nil for always.
+	Listens func(recovery.Realm) bool
 }
 
 // SecretPassword is the kind of the sign-in secret.
@@ -117,72 +119,46 @@ func (s *Service) indexHostID(ctx context.Context, tx *store.Tx, realm recovery.
 	if err == nil || !store.NotFound(err) {
 		return err
 	}
+	var missing []string
 	for _, other := range all[1:] {
 		at, err := tx.AccountByHostID(ctx, other)
 		switch {
 		case store.NotFound(err):
-			err = tx.InsertHostID(ctx, db.InsertHostIDParams{Idx: other, AccountID: string(id)})
-		case err == nil && at != string(id):
-			err = store.ErrStale
+			missing = append(missing, other)
+		case err != nil:
+			return err
+		case at != string(id):
+			return store.ErrStale
+		default:
+			if err := tx.DeleteHostID(ctx, other); err != nil {
+				return err
+			}
 		}
-		if store.Duplicate(err) {
-			err = store.ErrStale
-		}
-		if err != nil {
+	}
+	if err := meet(ctx, tx, id, missing); err != nil {
+		return err
+	}
+	return tx.InsertHostID(ctx, db.InsertHostIDParams{Idx: all[0], AccountID: string(id)})
+}
+
+// meet has two transactions that create the same account under two versions of the
+// key wait for each other: the row is there for as long as the transaction lasts.
+func meet(ctx context.Context, tx *store.Tx, id recovery.AccountID, others []string) error {
+	for _, other := range others {
+		if err := tx.InsertHostID(ctx, db.InsertHostIDParams{Idx: other, AccountID: string(id)}); err != nil {
 			return err
 		}
 		if err := tx.DeleteHostID(ctx, other); err != nil {
 			return err
 		}
 	}
-	err = tx.InsertHostID(ctx, db.InsertHostIDParams{Idx: all[0], AccountID: string(id)})
-	if store.Duplicate(err) {
-		return store.ErrStale
-	}
-	return err
+	return nil
 }
 
 // HostID opens the host's own ID of an account.
 func (s *Service) HostID(row db.Account) (string, error) {
 	plain, err := s.Keys.Open(place(recovery.Realm(row.Realm), recovery.AccountID(row.AccountID), "accounts.host_id"), row.HostID)
 	return string(plain), err
-}
-
-// Contacts gives the contacts on file, where codes go first.
-func (s *Service) Contacts(ctx context.Context, q *db.Queries, realm recovery.Realm, id recovery.AccountID) ([]recovery.Contact, error) {
-	rows, err := q.ListContacts(ctx, string(id))
-	if err != nil {
-		return nil, err
-	}
-	return s.openContacts(realm, id, rows)
-}
-
-// FormerContacts gives the contacts that went after since: a new contact never
-// replaces the old ones for notices (T12). ChangedAt is when each went.
-func (s *Service) FormerContacts(ctx context.Context, q *db.Queries, realm recovery.Realm, id recovery.AccountID, since time.Time) ([]recovery.Contact, error) {
-	rows, err := q.ListFormerContacts(ctx, db.ListFormerContactsParams{AccountID: string(id), RemovedAt: store.Millis(since)})
-	if err != nil {
-		return nil, err
-	}
-	for i := range rows {
-		rows[i].ChangedAt = rows[i].RemovedAt
-	}
-	return s.openContacts(realm, id, rows)
-}
-
-func (s *Service) openContacts(realm recovery.Realm, id recovery.AccountID, rows []db.AccountContact) ([]recovery.Contact, error) {
-	out := make([]recovery.Contact, 0, len(rows))
-	for _, row := range rows {
-		plain, err := s.Keys.Open(place(realm, id, "account_contacts.value"), row.Value)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, recovery.Contact{
-			ID: row.ID, Kind: recovery.ContactKind(row.Kind), Value: string(plain),
-			AddedAt: store.Time(row.AddedAt), ChangedAt: store.Time(row.ChangedAt), Further: row.Position > 0,
-		})
-	}
-	return out, nil
 }
 
 // Identifiers gives the names the account answers to.
@@ -222,24 +198,29 @@ func (s *Service) Edit(ctx context.Context, tx *store.Tx, id recovery.AccountID,
 	if err != nil {
 		return err
 	}
+	_, err = s.EditRow(ctx, tx, row, fn)
+	return err
+}
+
+// EditRow is Edit of an account that the transaction has read already. It gives the
+// row as it is now.
+func (s *Service) EditRow(ctx context.Context, tx *store.Tx, row db.Account, fn func(e *Edit) error) (db.Account, error) {
 	e := &Edit{
-		Account: row, Realm: recovery.Realm(row.Realm), ID: id, Tx: tx, Now: s.Now(), s: s,
+		Account: row, Realm: recovery.Realm(row.Realm), ID: recovery.AccountID(row.AccountID), Tx: tx, Now: s.Now(), s: s,
 		head: audit.Head{Seq: row.ChainSeq, Hash: row.ChainHead},
 	}
-	err = fn(e)
+	err := fn(e)
 	if e.err != nil { // the first failure: what fn met after it may be no more than its echo
-		return e.err
+		return row, e.err
 	}
-	if err != nil {
-		return err
+	if err != nil || e.head.Seq == row.ChainSeq && e.EventSeq == row.EventSeq {
+		return row, err
 	}
-	if e.head.Seq == row.ChainSeq && e.EventSeq == row.EventSeq {
-		return nil
-	}
-	return store.Moved(tx.UpdateAccount(ctx, db.UpdateAccountParams{
-		AccountID: row.AccountID, Version: row.Version, Locale: e.Locale, LastSignInAt: e.LastSignInAt, WarnedAt: e.WarnedAt,
-		Epoch: e.Epoch, EventSeq: e.EventSeq, ChainSeq: e.head.Seq, ChainHead: e.head.Hash,
-	}))
+	e.Version, e.ChainSeq, e.ChainHead = row.Version+1, e.head.Seq, e.head.Hash
+	return e.Account, tx.UpdateAccount(ctx, db.UpdateAccountParams{
+		AccountID: row.AccountID, Was: row.Version, Locale: e.Locale, LastSignInAt: e.LastSignInAt, WarnedAt: e.WarnedAt,
+		Epoch: e.Epoch, EventSeq: e.EventSeq, ChainSeq: e.ChainSeq, ChainHead: e.ChainHead,
+	})
 }
 
 // Record writes an entry on the account's chain.
@@ -255,7 +236,7 @@ const EventJob = "host.event"
 
 // Event is what a host is told; docs/events.md is its contract.
 type Event struct {
-	ID       string    `json:"id"`
+	ID       string    `json:"id"` // that of its job
 	Type     string    `json:"type"`
 	Realm    string    `json:"realm"`
 	Account  string    `json:"account"` // the host's own ID
@@ -265,9 +246,14 @@ type Event struct {
 	Reason   string    `json:"reason,omitempty"`
 }
 
-// Tell queues an event for the host, numbered in the account's own order.
+// Tell queues an event for the host, numbered in the account's own order. It is
+// numbered also where nobody listens.
 func (e *Edit) Tell(ctx context.Context, kind string, ref recovery.CaseRef, reason string) {
 	if e.err != nil {
+		return
+	}
+	e.EventSeq++
+	if e.s.Listens != nil && !e.s.Listens(e.Realm) {
 		return
 	}
 	hostID, err := e.s.HostID(e.Account)
@@ -275,19 +261,20 @@ func (e *Edit) Tell(ctx context.Context, kind string, ref recovery.CaseRef, reas
 		e.err = err
 		return
 	}
-	id, err := uuid.NewV7()
-	if err != nil {
-		e.err = err
-		return
-	}
-	e.EventSeq++
 	e.err = e.s.Queue.Enqueue(ctx, e.Tx, jobs.New{
-		Key: string(e.ID), ID: id.String(), Kind: EventJob, Realm: e.Realm, Due: e.Now,
+		Key: string(e.ID), Kind: EventJob, Realm: e.Realm, Due: e.Now,
 		Payload: Event{
-			ID: id.String(), Type: kind, Realm: string(e.Realm), Account: hostID,
-			Sequence: e.EventSeq, At: e.Now, CaseRef: string(ref), Reason: reason,
+			Type: kind, Realm: string(e.Realm), Account: hostID, Sequence: e.EventSeq, At: e.Now, CaseRef: string(ref), Reason: reason,
 		},
 	})
+}
+
+// ReadEvent reads the event that a job tells.
+func ReadEvent(job jobs.Job) (Event, error) {
+	var e Event
+	err := job.Read(&e)
+	e.ID = job.ID
+	return e, err
 }
 
 // The event types that hosts are told.

@@ -108,7 +108,11 @@ func (s *Service) exportNames(ctx context.Context, q *db.Queries, realm recovery
 			r.ResidentID = one.Value
 		}
 	}
-	contacts, err := s.Contacts(ctx, q, realm, id)
+	read, err := s.ReadContacts(ctx, q, realm, id)
+	if err != nil {
+		return err
+	}
+	contacts, err := read.OnFile()
 	for _, c := range contacts {
 		switch {
 		case c.Value == r.Phone || c.Value == r.Email:
@@ -118,7 +122,7 @@ func (s *Service) exportNames(ctx context.Context, q *db.Queries, realm recovery
 			r.MoreEmails = append(r.MoreEmails, c.Value)
 		}
 	}
-	if last := LastContactChange(contacts); !last.IsZero() {
+	if last := read.LastChange(s.Now()); !last.IsZero() {
 		r.ContactChangedAt = &last
 	}
 	return err

@@ -20,16 +20,19 @@ func (s *Service) ImportDirectory(ctx context.Context, realm recovery.Realm, fou
 	if !ok {
 		return recovery.NotFound("error.realm.unknown")
 	}
-	cleaned := make([]clean, len(found))
+	records := make([]prepared, len(found))
 	for i, a := range found {
 		c, err := fromDirectory(a, p.Realm.Locale)
 		if err != nil {
 			return recovery.Unavailable("error.unavailable", 0).Because(fmt.Errorf("directory of realm %s, account %d: %w", realm, i, err))
 		}
-		cleaned[i] = c
+		records[i].clean = c
 	}
-	results := make([]Imported, len(cleaned))
-	err := s.putAll(ctx, realm, cleaned, results)
+	batch, err := s.prepare(ctx, realm, records)
+	if err != nil {
+		return err
+	}
+	results, err := s.Put(ctx, batch)
 	for _, result := range results {
 		if result.Err != nil {
 			err = errors.Join(err, result.Err)

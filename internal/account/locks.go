@@ -20,10 +20,8 @@ func (e *Edit) Lock(ctx context.Context, reason recovery.LockReason, ref recover
 	if e.err != nil {
 		return
 	}
-	set, err := e.Tx.ListLocks(ctx, string(e.ID))
-	if e.err = err; err != nil || slices.ContainsFunc(set, func(l db.AccountLock) bool {
-		return l.Reason == string(reason) && (l.Until == 0 || l.Until > store.Millis(e.Now))
-	}) {
+	set, err := e.s.Locks(ctx, e.Tx.Queries, e.ID)
+	if e.err = err; err != nil || slices.ContainsFunc(set, func(l recovery.Lock) bool { return l.Reason == reason }) {
 		return
 	}
 	e.err = e.Tx.PutLock(ctx, db.PutLockParams{AccountID: string(e.ID), Reason: string(reason), At: store.Millis(e.Now)})
@@ -83,7 +81,6 @@ func (s *Service) SetLock(ctx context.Context, realm recovery.Realm, hostID stri
 			return nil
 		})
 	})
-	s.Queue.Wake()
 	return err
 }
 

@@ -3,6 +3,7 @@ package account_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -26,8 +27,7 @@ type told struct {
 func (h host) collect() *told {
 	out := &told{}
 	h.Queue.Handle(account.EventJob, func(_ context.Context, job jobs.Job) error {
-		var e account.Event
-		err := job.Read(&e)
+		e, err := account.ReadEvent(job)
 		out.events = append(out.events, e)
 		return err
 	})
@@ -380,4 +380,33 @@ func TestADirectorysFactsAreCanonical(t *testing.T) {
 	if got := h.row("li").LastSignInAt; got != store.Millis(a.LastSignInAt) {
 		t.Errorf("last signed in at %d", got)
 	}
+}
+
+// More dormant accounts than one transaction takes, with those that were dealt with before.
+func TestASweepReachesEveryDormantAccountOnce(t *testing.T) {
+	fixture.Each(t, func(t *testing.T, engine store.Engine) {
+		h, out := dormant(t, engine)
+		const n = 450
+		records := make([]account.Record, n)
+		for i := range records {
+			records[i] = account.Record{ID: fmt.Sprint("quiet-", i), Username: fmt.Sprint("quiet", i), LastSignInAt: ago(time.Duration(i%2) * 340 * day)}
+		}
+		h.bring(records...)
+		h.sweep()
+		if len(out.notices) != n/2 {
+			t.Fatalf("%d of %d were warned", len(out.notices), n/2)
+		}
+		h.Clock.Advance(25 * day)
+		h.sweep()
+		h.sweep()
+		locked := 0
+		for i := range records {
+			if _, ok := h.locks(records[i].ID)[recovery.LockDormant]; ok {
+				locked++
+			}
+		}
+		if locked != n/2 || len(out.notices) != n/2 || len(out.events) != n/2 {
+			t.Errorf("%d locked, %d warned, %d events; want %d of each", locked, len(out.notices), len(out.events), n/2)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/jobs"
@@ -21,6 +22,7 @@ const (
 	NoticeCompleted = "notice.completed"
 	NoticeCancelled = "notice.cancelled"
 	NoticeDisavowed = "notice.disavowed"
+	NoticeMoved     = "notice.moved"
 	NoticeDormant   = "dormant.warning"
 )
 
@@ -49,56 +51,64 @@ func (s *Service) SweepDormant(ctx context.Context, realm recovery.Realm) error 
 	}
 	now := s.Now()
 	lockBefore := now.Add(-p.Lock.Dormant.After.Std())
-	warnBefore := lockBefore.Add(p.Lock.Dormant.Warn.Std())
-	after := ""
+	due := dormancy{lockBefore: lockBefore, warnBefore: lockBefore.Add(p.Lock.Dormant.Warn.Std()), allowed: p.Lock.Dormant.After.Std()}
+	var before []string
 	for {
-		var ids []string
-		err := s.DB.Write(ctx, func(tx *store.Tx) (err error) {
-			ids, err = tx.DormantAccounts(ctx, db.DormantAccountsParams{
-				Realm: string(realm), LastSignInAt: store.Millis(warnBefore), AccountID: after, Limit: sweepBatch,
+		var ids []string // found outside the transaction: among many accounts it takes a while
+		err := s.DB.Read(ctx, func(q *db.Queries) (err error) {
+			ids, err = q.DormantAccounts(ctx, db.DormantAccountsParams{
+				Realm: string(realm), WarnBefore: store.Millis(due.warnBefore), LockBefore: store.Millis(due.lockBefore), Now: store.Millis(now), Most: sweepBatch,
 			})
-			if err != nil {
-				return err
-			}
+			return err
+		})
+		if err != nil || len(ids) == 0 || slices.Equal(ids, before) {
+			return err
+		}
+		if err := s.DB.Write(ctx, func(tx *store.Tx) error {
 			for _, id := range ids {
-				if err := s.dormant(ctx, tx, recovery.AccountID(id), lockBefore, p.Lock.Dormant.After.Std()); err != nil {
+				if err := s.dormant(ctx, tx, recovery.AccountID(id), due); err != nil {
 					return err
 				}
 			}
 			return nil
-		})
-		s.Queue.Wake()
-		if err != nil || len(ids) < sweepBatch {
+		}); err != nil {
 			return err
 		}
-		after = ids[len(ids)-1]
+		before = ids
 	}
 }
 
-func (s *Service) dormant(ctx context.Context, tx *store.Tx, id recovery.AccountID, lockBefore time.Time, allowed time.Duration) error {
-	locks, err := tx.ListLocks(ctx, string(id))
+// dormancy is what a sweep goes by.
+type dormancy struct {
+	lockBefore, warnBefore time.Time // of the last sign-in
+	allowed                time.Duration
+}
+
+// dormant does what is due of an account, which may have changed since it was found.
+func (s *Service) dormant(ctx context.Context, tx *store.Tx, id recovery.AccountID, due dormancy) error {
+	locks, err := s.Locks(ctx, tx.Queries, id)
 	if err != nil {
 		return err
 	}
 	for _, lock := range locks {
-		if lock.Reason == string(recovery.LockDormant) {
+		if lock.Reason == recovery.LockDormant {
 			return nil
 		}
 	}
 	return s.Edit(ctx, tx, id, func(e *Edit) error {
 		last := store.Time(e.LastSignInAt)
-		if !last.After(lockBefore) {
+		if !last.After(due.lockBefore) {
 			e.Lock(ctx, recovery.LockDormant, "", "dormancy")
 			return nil
 		}
-		if e.WarnedAt != 0 {
+		if e.WarnedAt != 0 || last.After(due.warnBefore) {
 			return nil
 		}
 		e.WarnedAt = store.Millis(e.Now)
 		e.Record(ctx, "dormancy.warned", nil)
 		return s.Queue.Enqueue(ctx, tx, jobs.New{
 			Key: string(id), Kind: NoticeJob, Realm: e.Realm, Due: e.Now,
-			Payload: Notice{Account: id, Kind: NoticeDormant, At: e.Now, Until: last.Add(allowed)},
+			Payload: Notice{Account: id, Kind: NoticeDormant, At: e.Now, Until: last.Add(due.allowed)},
 		})
 	})
 }

@@ -2,6 +2,7 @@ package account
 
 import (
 	"context"
+	"iter"
 	"strconv"
 
 	"github.com/wanbi/wanbi/internal/recovery"
@@ -10,27 +11,22 @@ import (
 )
 
 // setContacts makes these the contacts on file and gives how many are new and
-// how many went. A contact that is new to an account that existed has changed
+// how many went. A contact that is new to an account that is here has changed
 // now, whatever the host says, so that a swap weakens what it proves (T23). One
 // that went is kept as a former contact, which is still told of recoveries (T12).
-func (e *Edit) setContacts(ctx context.Context, contacts []recovery.Contact, existed bool) (added, removed int, err error) {
-	stale := map[string]db.AccountContact{}
-	if existed {
-		rows, err := e.Tx.ListContacts(ctx, string(e.ID))
-		if err != nil {
-			return 0, 0, err
-		}
-		for _, row := range rows {
-			stale[contactKey(row.Kind, row.Idx, row.Position)] = row
-		}
+func (e *Edit) setContacts(ctx context.Context, contacts []recovery.Contact) (added, removed int, err error) {
+	rows, err := e.Tx.ListContacts(ctx, string(e.ID))
+	if err != nil {
+		return 0, 0, err
 	}
-	positions := map[recovery.ContactKind]int64{} // 0 is where codes of the kind go
-	for _, contact := range contacts {
-		position := positions[contact.Kind]
-		if contact.Further {
-			position = max(position, 1)
+	stale := map[string]db.AccountContact{}
+	for _, row := range rows {
+		if row.RemovedAt != 0 {
+			continue
 		}
-		positions[contact.Kind] = position + 1
+		stale[contactKey(row.Kind, row.Idx, row.Position)] = row
+	}
+	for contact, position := range placed(contacts) {
 		known, err := e.keepContact(ctx, stale, contact, position)
 		if err != nil {
 			return 0, 0, err
@@ -38,10 +34,7 @@ func (e *Edit) setContacts(ctx context.Context, contacts []recovery.Contact, exi
 		if known {
 			continue
 		}
-		contact.AddedAt = e.Now
-		if existed {
-			contact.ChangedAt = e.Now
-		}
+		contact.AddedAt, contact.ChangedAt = e.Now, e.Now
 		if contact.ID, err = newID(); err != nil {
 			return 0, 0, err
 		}
@@ -58,6 +51,24 @@ func (e *Edit) setContacts(ctx context.Context, contacts []recovery.Contact, exi
 		}
 	}
 	return added, len(stale), nil
+}
+
+// placed gives each contact's position within its kind; 0 is where codes go, and
+// a further contact never stands there.
+func placed(contacts []recovery.Contact) iter.Seq2[recovery.Contact, int64] {
+	return func(yield func(recovery.Contact, int64) bool) {
+		next := map[recovery.ContactKind]int64{}
+		for _, contact := range contacts {
+			position := next[contact.Kind]
+			if contact.Further {
+				position = max(position, 1)
+			}
+			next[contact.Kind] = position + 1
+			if !yield(contact, position) {
+				return
+			}
+		}
+	}
 }
 
 func contactKey(kind, idx string, position int64) string {
@@ -87,15 +98,20 @@ func (e *Edit) keepContact(ctx context.Context, stale map[string]db.AccountConta
 }
 
 func (e *Edit) insertContact(ctx context.Context, contact recovery.Contact, position int64) error {
-	sealed, err := e.s.Keys.Seal(place(e.Realm, e.ID, "account_contacts.value"), []byte(contact.Value))
+	row, err := e.s.contactRow(e.Realm, e.ID, contact, position)
 	if err != nil {
 		return err
 	}
-	return e.Tx.InsertContact(ctx, db.InsertContactParams{
-		AccountID: string(e.ID), ID: contact.ID, Kind: string(contact.Kind), Position: position,
-		Idx: e.s.Keys.Index(e.Realm, "contact-"+string(contact.Kind), contact.Value)[0], Value: sealed,
+	return e.Tx.InsertContact(ctx, row)
+}
+
+func (s *Service) contactRow(realm recovery.Realm, to recovery.AccountID, contact recovery.Contact, position int64) (db.InsertContactParams, error) {
+	sealed, err := s.Keys.Seal(place(realm, to, "account_contacts.value"), []byte(contact.Value))
+	return db.InsertContactParams{
+		AccountID: string(to), ID: contact.ID, Kind: string(contact.Kind), Position: position,
+		Idx: s.Keys.Index(realm, "contact-"+string(contact.Kind), contact.Value)[0], Value: sealed,
 		AddedAt: store.Millis(contact.AddedAt), ChangedAt: store.Millis(contact.ChangedAt),
-	})
+	}, err
 }
 
 // setFacts puts the facts that have a value and gives how many are other than
@@ -110,14 +126,19 @@ func (e *Edit) setFacts(ctx context.Context, facts map[string]string) (int, erro
 		if value == "" || value == known[kind] {
 			continue
 		}
-		sealed, err := e.s.Keys.Seal(place(e.Realm, e.ID, "account_facts.value"), []byte(value))
+		row, err := e.s.factRow(e.Realm, e.ID, kind, value)
 		if err != nil {
 			return 0, err
 		}
-		if err := e.Tx.PutFact(ctx, db.PutFactParams{AccountID: string(e.ID), Kind: kind, Value: sealed}); err != nil {
+		if err := e.Tx.PutFact(ctx, row); err != nil {
 			return 0, err
 		}
 		changes++
 	}
 	return changes, nil
+}
+
+func (s *Service) factRow(realm recovery.Realm, to recovery.AccountID, kind, value string) (db.PutFactParams, error) {
+	sealed, err := s.Keys.Seal(place(realm, to, "account_facts.value"), []byte(value))
+	return db.PutFactParams{AccountID: string(to), Kind: kind, Value: sealed}, err
 }

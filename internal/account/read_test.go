@@ -1,6 +1,7 @@
 package account
 
 import (
+	"bytes"
 	"io"
 	"iter"
 	"reflect"
@@ -220,4 +221,44 @@ func TestProblemsOfALineNameNoValue(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever is in a file: reading it ends, lines go up, and a record that is taken
+// has an ID that stands in one line and contacts that are addresses.
+func FuzzRead(f *testing.F) {
+	for _, seed := range []string{
+		"id,phone,email\n1,13800001234,li@example.cn\n", "\ufeffid\n\"a\nb\"\n", "id,id\n", "id;phone\n", `{"id":"1","email":"a@example.cn"}` + "\n{}\n[", "\xff\n\x00",
+		"id,more_emails,last_sign_in_at\n1,a@example.cn;b@example.cn,2026-03-01T00:00:00Z\n",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, file []byte) {
+		for _, read := range []func(io.Reader) iter.Seq2[Line, error]{ReadCSV, ReadJSONLines} {
+			last := 0
+			for line, err := range read(bytes.NewReader(file)) {
+				if err != nil {
+					break
+				}
+				if line.Number <= last && line.Err == nil {
+					t.Fatalf("line %d after line %d", line.Number, last)
+				}
+				last = line.Number
+				if line.Err != nil {
+					continue
+				}
+				c, err := check(line.Record)
+				if err != nil {
+					continue
+				}
+				if strings.ContainsAny(c.ID, "\r\n\x00") || len(c.identifiers) == 0 {
+					t.Fatalf("taken: %q", c.ID)
+				}
+				for _, contact := range c.contacts {
+					if strings.ContainsAny(contact.Value, " ,;<>\r\n\x00") {
+						t.Fatalf("a contact is %q", contact.Value)
+					}
+				}
+			}
+		}
+	})
 }

@@ -1,8 +1,9 @@
 package account
 
 import (
+	"cmp"
 	"context"
-	"time"
+	"slices"
 
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/store"
@@ -84,38 +85,32 @@ func (s *Service) Facts(ctx context.Context, q *db.Queries, realm recovery.Realm
 	return facts, nil
 }
 
-// Locks gives the reasons that hold now, the lockout of sign-in among them.
+// Locks gives the reasons that hold now, the lockout of sign-in first.
 func (s *Service) Locks(ctx context.Context, q *db.Queries, id recovery.AccountID) ([]recovery.Lock, error) {
-	now := s.Now()
-	var out []recovery.Lock
-	lockout, err := q.GetLockout(ctx, s.lockoutKey(id))
-	if err != nil && !store.NotFound(err) {
-		return nil, err
-	}
-	if err == nil && lockout.Until > store.Millis(now) {
-		out = append(out, recovery.Lock{
-			Reason: recovery.LockTooManyFailures, Until: store.Time(lockout.Until),
-		})
-	}
-	rows, err := q.ListLocks(ctx, string(id))
+	rows, err := q.ListLocks(ctx, db.ListLocksParams{AccountID: string(id), Lockout: s.lockoutKey(id)})
 	if err != nil {
 		return nil, err
 	}
+	var out []recovery.Lock
 	for _, row := range rows {
 		lock := recovery.Lock{Reason: recovery.LockReason(row.Reason), At: store.Time(row.At), Until: store.Time(row.Until)}
-		if lock.Active(now) {
+		if lock.Active(s.Now()) {
 			out = append(out, lock)
 		}
 	}
+	slices.SortFunc(out, func(a, b recovery.Lock) int {
+		if a.Reason == recovery.LockTooManyFailures || b.Reason == recovery.LockTooManyFailures {
+			return cmp.Compare(rank(a), rank(b))
+		}
+		return cmp.Compare(a.Reason, b.Reason)
+	})
 	return out, nil
 }
 
-// LastContactChange is when a contact of the account last changed; zero for never.
-func LastContactChange(contacts []recovery.Contact) (last time.Time) {
-	for _, c := range contacts {
-		if c.ChangedAt.After(last) {
-			last = c.ChangedAt
-		}
+// rank puts the lockout of sign-in first.
+func rank(l recovery.Lock) int {
+	if l.Reason == recovery.LockTooManyFailures {
+		return 0
 	}
-	return last
+	return 1
 }

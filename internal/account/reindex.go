@@ -17,10 +17,10 @@ func (s *Service) Reindex(ctx context.Context, tx *store.Tx, id recovery.Account
 	if err != nil {
 		return 0, err
 	}
-	if err := store.Moved(tx.UpdateAccount(ctx, db.UpdateAccountParams{
-		AccountID: row.AccountID, Version: row.Version, Locale: row.Locale, LastSignInAt: row.LastSignInAt, WarnedAt: row.WarnedAt,
+	if err := tx.UpdateAccount(ctx, db.UpdateAccountParams{
+		AccountID: row.AccountID, Was: row.Version, Locale: row.Locale, LastSignInAt: row.LastSignInAt, WarnedAt: row.WarnedAt,
 		Epoch: row.Epoch, EventSeq: row.EventSeq, ChainSeq: row.ChainSeq, ChainHead: row.ChainHead,
-	})); err != nil {
+	}); err != nil {
 		return 0, err
 	}
 	e := &Edit{Account: row, Realm: recovery.Realm(row.Realm), ID: id, Tx: tx, Now: s.Now(), s: s}
@@ -82,11 +82,7 @@ func (e *Edit) reindexContacts(ctx context.Context) (moved int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	former, err := e.Tx.ListFormerContacts(ctx, db.ListFormerContactsParams{AccountID: string(e.ID)})
-	if err != nil {
-		return 0, err
-	}
-	for _, row := range append(rows, former...) {
+	for _, row := range rows {
 		plain, err := e.s.Keys.Open(place(e.Realm, e.ID, "account_contacts.value"), row.Value)
 		if err != nil {
 			return 0, err

@@ -11,10 +11,10 @@ type Case struct {
 	ID         string     `json:"id" doc:"The case in paths"`
 	Ref        string     `json:"ref" doc:"The short number that people read out (受理编号); it grants nothing"`
 	Realm      string     `json:"realm"`
-	Intent     string     `json:"intent" enum:"reset-password,find-account,unlock"`
+	Intent     string     `json:"intent" enum:"reset-password,find-account,unlock,takeover"`
 	State      string     `json:"state" enum:"open,in_review,held,applying,completed,denied,cancelled,expired"`
 	Turn       string     `json:"turn" enum:"claimant,staff,nobody,server,closed" doc:"Whose turn it is"`
-	Step       string     `json:"step" enum:"ways,prove,choose,wait,secret,account,unlock,person,applying,done,stopped,expired,denied" doc:"The one thing to do next"`
+	Step       string     `json:"step" enum:"ways,prove,choose,wait,secret,account,unlock,person,applying,done,stopped,expired,denied,moved" doc:"The one thing to do next"`
 	Identifier Identifier `json:"identifier" doc:"The mask of what was typed, never of what is on file"`
 	OpenedAt   time.Time  `json:"opened_at"`
 	ExpiresAt  *time.Time `json:"expires_at,omitempty" doc:"When it ends by itself; staff never lose a case so"`
@@ -26,11 +26,18 @@ type Case struct {
 	Locks      []CaseLock `json:"locks,omitempty" doc:"Why the account is locked, once a contact is proven"`
 	Secret     *Rules     `json:"secret,omitempty" doc:"At secret: what a new password must be"`
 	Done       []Task     `json:"done,omitempty" doc:"At done: what was done and what is left to do"`
+	Moved      *Moved     `json:"moved,omitempty" doc:"At moved: the case that the takeover brought here; go on with it"`
+}
+
+// Moved is a case and its new token.
+type Moved struct {
+	Case  string `json:"case" doc:"The case's id, for paths"`
+	Token string `json:"token" doc:"Its token; the one from before works no more"`
 }
 
 // Identifier is a kind and a value with most of it hidden.
 type Identifier struct {
-	Kind  string `json:"kind" enum:"phone,email,username,resident-id,imei"`
+	Kind  string `json:"kind" enum:"phone,email,username,resident-id,imei,case-ref"`
 	Value string `json:"value" example:"138****1234"`
 }
 
@@ -115,6 +122,9 @@ func showCase(v claimant.CaseView) Case {
 	}
 	if !v.State.Closed() {
 		c.ExpiresAt = moment(v.ExpiresAt)
+	}
+	if v.Moved != nil {
+		c.Moved = &Moved{Case: v.Moved.Case, Token: v.Moved.Token}
 	}
 	for _, w := range v.Ways {
 		c.Ways = append(c.Ways, showWay(w))

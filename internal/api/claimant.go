@@ -72,6 +72,18 @@ type OpenCase struct {
 	}
 }
 
+// TakeOver opens a takeover.
+type TakeOver struct {
+	Bearer
+	// It is its own credential while there is no token, so it has to be hard to guess.
+	Key   string `header:"Idempotency-Key" minLength:"16" maxLength:"255" doc:"Names the request; at least 16 characters that are hard to guess, since whoever repeats it gets the token"`
+	Realm string `path:"realm" maxLength:"40"`
+	Body  struct {
+		Ref    string `json:"ref" maxLength:"64" doc:"The reference number as typed"`
+		Device string `json:"device,omitempty" maxLength:"200" doc:"What an earlier recovery on this device gave as device"`
+	}
+}
+
 // OpenedCase is a case that the caller may now act in.
 type OpenedCase struct {
 	Case  string `json:"case" doc:"The case's id, for paths"`
@@ -187,6 +199,18 @@ func (s *site) claimantOperations() {
 		notFound, limited, http.StatusServiceUnavailable)
 	open.DefaultStatus, open.MaxBodyBytes, open.Security = http.StatusCreated, maxBody+1, []map[string][]string{}
 	huma.Register(s.api, open, s.openCase)
+
+	takeover := operation("take-over-case", http.MethodPost, "/v1/{realm}/takeovers", tagClaimant, "Take a case over by its reference",
+		"Opens a takeover: a case of its own, with a token of its own, that can do nothing but prove again what the case with this "+
+			"reference rests on. The answer is the same whether there is such a case or not, and nothing is sent yet. Start one of its "+
+			"channels and answer it as in any case. At step `moved` the case is yours: `moved` has its id and a new token, and the one "+
+			"from before works no more. Until then its holder keeps it.",
+		notFound, limited, http.StatusServiceUnavailable)
+	takeover.DefaultStatus, takeover.MaxBodyBytes, takeover.Security = http.StatusCreated, maxBody+1, []map[string][]string{}
+	huma.Register(s.api, takeover, func(ctx context.Context, in *TakeOver) (*Answered[OpenedCase], error) {
+		opened, err := s.Claimant.TakeOver(ctx, caller(ctx, in.Language, in.Key, in.Body.Device), recovery.Realm(in.Realm), in.Body.Ref)
+		return answer(showOpened(opened), err)
+	})
 
 	view := operation("get-case", http.MethodGet, "/v1/cases/{case}", tagClaimant, "Read a case",
 		"Its state, whose turn it is, until when, and what to do next (`step`). What it holds grows with what was proven. Changes nothing.",

@@ -152,7 +152,7 @@ func TestConfirmingALinkRevokesTheOpenersToken(t *testing.T) {
 		t.Fatalf("link: %v", link)
 	}
 	moved := in.call("POST", "/v1/links/confirm", "", map[string]string{"token": token}).want(200)
-	in.call("GET", "/v1/cases/"+c.id, c.token, nil).problem(401, "error.case.unknown")
+	in.call("GET", "/v1/cases/"+c.id, c.token, nil).problem(401, "error.case.elsewhere")
 	now := opened{in, moved["case"].(string), moved["token"].(string), c.ref}
 	if got := now.get(); got["step"] != "secret" {
 		t.Errorf("case: %v", got)
@@ -162,6 +162,42 @@ func TestConfirmingALinkRevokesTheOpenersToken(t *testing.T) {
 }
 
 // T7: same bytes, status and headers for known and unknown identifiers.
+// A case goes on with a new token after its reference and the same proof again.
+func TestACaseIsTakenOverByItsReference(t *testing.T) {
+	in := install(t)
+	in.li()
+	c := in.open("reset-password", "13800001234")
+	c.answer(c.start("phone", "sms-code"), map[string]any{"code": in.code(phone)}).want(200)
+	in.clock.Advance(time.Minute)
+	takeover := func(ref string, headers ...string) reply {
+		return in.call("POST", "/v1/"+realm+"/takeovers", "", map[string]string{"ref": ref}, headers...)
+	}
+	key := "Idempotency-Key: 3f1c9a6e7b0d4c52"
+	got := takeover(strings.ToLower(strings.ReplaceAll(c.ref, "-", " ")), key).want(201)
+	if again := takeover(strings.ToLower(strings.ReplaceAll(c.ref, "-", " ")), key).want(201); again["token"] != got["token"] || got["ref"] != c.ref {
+		t.Fatalf("opened %v, again %v", got, again)
+	}
+	fresh := opened{in, got["case"].(string), got["token"].(string), c.ref}
+	if view := fresh.get(); view["intent"] != "takeover" || view["step"] != "ways" || at(view, "identifier.value") != c.ref {
+		t.Fatalf("takeover: %v", view)
+	}
+	challenge := fresh.start("sms-code", "sms-code")
+	if c.get()["step"] != "secret" {
+		t.Fatal("the holder lost the case before a proof")
+	}
+	moved := fresh.answer(challenge, map[string]any{"code": in.code(phone)}).want(200)
+	if moved["step"] != "moved" || at(moved, "moved.case") != c.id {
+		t.Fatalf("takeover: %v", moved)
+	}
+	c.call("GET", "/v1/cases/"+c.id, c.token, nil).problem(401, "error.case.elsewhere")
+	now := opened{in, c.id, at(moved, "moved.token").(string), c.ref}
+	now.post("/outcome", map[string]string{"secret": password}).want(200)
+	wrong := takeover("7K3MQ-X2V9E").problem(422, "error.ref.malformed")
+	if at(wrong, "errors.0.pointer") != "/ref" {
+		t.Errorf("problem: %v", wrong)
+	}
+}
+
 func TestT7KnownAndUnknownAnswerAlike(t *testing.T) {
 	in := install(t)
 	in.accounts(

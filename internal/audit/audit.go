@@ -17,10 +17,10 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/recovery"
@@ -63,33 +63,40 @@ const (
 // Append writes the entry at the end of the chain, in the caller's transaction,
 // and gives the new head. When it cannot be written the transaction must fail.
 func Append(ctx context.Context, tx *store.Tx, keys *seal.Keyring, chain Chain, head Head, e Entry) (Head, error) {
+	row, next, err := Compose(keys, chain, head, e)
+	if err != nil {
+		return Head{}, err
+	}
+	tx.Record(row)
+	return next, nil
+}
+
+// Compose gives the row that [Append] would write, and the head after it, for
+// callers that write many at once.
+func Compose(keys *seal.Keyring, chain Chain, head Head, e Entry) (db.AuditEntry, Head, error) {
+	fail := func(err error) (db.AuditEntry, Head, error) {
+		return db.AuditEntry{}, Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
+	}
 	payload, err := json.Marshal(e.Data)
 	if err != nil {
-		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
+		return fail(err)
 	}
 	nonce := make([]byte, nonceSize)
 	if _, err := rand.Read(nonce); err != nil {
-		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
+		return fail(err)
 	}
 	next := head.Seq + 1
 	sealed, err := keys.Seal(payloadPlace(chain, next), payload)
 	if err != nil {
-		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
+		return fail(err)
 	}
-	row := db.InsertAuditEntryParams{
+	row := db.AuditEntry{
 		Owner: chain.Owner, Chain: chain.ID, Seq: next, At: store.Millis(e.At), Event: e.Event,
 		FromState: string(e.From), ToState: string(e.To), Payload: sealed, Nonce: nonce,
 		Commitment: commit(nonce, payload), Prev: head.Hash,
 	}
 	row.Hash = entryHash(chain.ID, next, row.At, e.Event, string(e.From), string(e.To), row.Commitment, head.Hash)
-	err = tx.InsertAuditEntry(ctx, row)
-	if store.Duplicate(err) {
-		err = store.ErrStale // another transaction went on from the same head and was first
-	}
-	if err != nil {
-		return Head{}, fmt.Errorf("audit %s: %w", e.Event, err)
-	}
-	return Head{Seq: next, Hash: row.Hash}, nil
+	return row, Head{Seq: next, Hash: row.Hash}, nil
 }
 
 func payloadPlace(chain Chain, seq int64) seal.Place {
@@ -108,11 +115,17 @@ func commit(nonce, payload []byte) []byte {
 // entryHash is what the chain and the Merkle log are made of. Its text form is
 // documented in docs/audit.md so that anybody can recompute it.
 func entryHash(chain string, seq, at int64, event, from, to string, commitment, prev []byte) []byte {
-	lines := []string{
-		"wanbi entry v1", chain, strconv.FormatInt(seq, 10), strconv.FormatInt(at, 10), event, from, to,
-		fmt.Sprintf("%x", commitment), fmt.Sprintf("%x", prev),
+	text := make([]byte, 0, 512)
+	text = append(append(text, "wanbi entry v1\n"...), chain...)
+	text = strconv.AppendInt(append(text, '\n'), seq, 10)
+	text = strconv.AppendInt(append(text, '\n'), at, 10)
+	for _, word := range []string{event, from, to} {
+		text = append(append(text, '\n'), word...)
 	}
-	sum := sha256.Sum256([]byte(strings.Join(lines, "\n") + "\n"))
+	for _, hash := range [][]byte{commitment, prev} {
+		text = hex.AppendEncode(append(text, '\n'), hash)
+	}
+	sum := sha256.Sum256(append(text, '\n'))
 	return sum[:]
 }
 

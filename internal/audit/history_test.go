@@ -80,9 +80,9 @@ func openCase(t testing.TB, k *fixture.Kit) {
 			if i == 0 {
 				return insertCase(t.Context(), tx, k, head, next)
 			}
-			return store.Moved(tx.UpdateCase(t.Context(), db.UpdateCaseParams{
-				Subject: caseSubject, ID: caseID, State: string(next), ChainSeq: head.Seq, ChainHead: head.Hash, Version: int64(i),
-			}))
+			return tx.UpdateCase(t.Context(), db.UpdateCaseParams{
+				Subject: caseSubject, ID: caseID, State: string(next), ChainSeq: head.Seq, ChainHead: head.Hash, Was: int64(i),
+			})
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -72,12 +72,3 @@ func (l *Log) Renew(ctx context.Context, aside string) (Checkpoint, error) {
 	}
 	return head, writeFile(l.File, head.Note)
 }
-
-func (v *verification) installation() error {
-	rows, err := v.q.AuditChain(v.ctx, db.AuditChainParams{Owner: Installation.Owner, Chain: Installation.ID})
-	if err != nil || len(rows) == 0 {
-		return err
-	}
-	_, err = v.chain(Installation, endOf(rows))
-	return err
-}

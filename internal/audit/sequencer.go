@@ -277,8 +277,9 @@ func (l *Log) Head(ctx context.Context) (Checkpoint, time.Time, error) {
 	return out, high, err
 }
 
-// Run takes steps until ctx ends: at once while there is work, else a few times
-// a second, so that an entry is in the log within a second.
+// Run takes steps until ctx ends: a few times a second, so that an entry is in the
+// log within a second, and while more wait, such as after an import, half of the
+// time, so that whoever else writes has the other half.
 func (l *Log) Run(ctx context.Context, report func(error)) {
 	const pause = 200 * time.Millisecond
 	timer := time.NewTimer(0)
@@ -299,7 +300,7 @@ func (l *Log) Run(ctx context.Context, report func(error)) {
 		}
 		wait := pause
 		if err == nil && taken == batch {
-			wait = 0
+			wait = min(time.Since(began), pause)
 		}
 		timer.Reset(wait)
 	}

@@ -1,13 +1,14 @@
 package audit
 
 import (
-	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
+	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
+	"golang.org/x/sync/errgroup"
 
-	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/store/db"
 )
 
@@ -23,109 +24,115 @@ type Report struct {
 // maxProblems ends a verification that has nothing more to tell.
 const maxProblems = 50
 
-func (r *Report) problem(format string, args ...any) {
-	if len(r.Problems) < maxProblems {
-		r.Problems = append(r.Problems, fmt.Sprintf(format, args...))
+// verification is one run of Verify.
+type verification struct {
+	log      *Log
+	page     int32 // rows that one statement reads
+	progress func(done, of int64)
+	key      sumKey
+
+	mu sync.Mutex // of the report's problems, which several goroutines find
+	Report
+
+	head   db.GetLogHeadRow
+	tree   frontier
+	whole  bool // the log was walked to its end
+	leaves sum  // of what the log says of its leaves
+
+	entries int64 // of all chains
+	strays  int64 // on no chain of a case or an account
+	placed  sum   // of what the entries say that are in the log
+	latest  int64 // time of the latest entry in the log, in milliseconds
+}
+
+func (v *verification) problem(format string, args ...any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.Problems) < maxProblems {
+		v.Problems = append(v.Problems, fmt.Sprintf(format, args...))
 	}
 }
 
-// verification is one run of Verify over a snapshot.
-type verification struct {
-	Report
-	ctx      context.Context
-	log      *Log
-	q        *db.Queries
-	progress func(done, of int64)
-	tree     memory
-	latest   int64 // time of the latest entry in the log, in milliseconds
-	entries  int64 // on the chains that were walked
-	placed   int64 // of these, say that they are in the log
-}
+// verifyPage is how many rows one statement reads: enough that round trips do not
+// count, and about a megabyte of entries.
+const verifyPage = 2000
 
 // Verify checks everything the record promises: each leaf's entry is there and
 // hashes to its leaf, the tree is what the signed checkpoint says, each chain is
 // unbroken and ends where its case or account says, in the state that it says,
-// and no payload was exchanged. It reads one snapshot, so it may run while the
-// server does. progress is told the number of leaves done; it may be nil.
+// and no payload was exchanged. It sees one moment of the database, so it may run
+// while the server does, and holds a few pages of it in memory. progress is told the
+// number of entries done, from one goroutine; it may be nil.
 func (l *Log) Verify(ctx context.Context, progress func(done, of int64)) (Report, error) {
-	v := &verification{ctx: ctx, log: l, progress: progress}
-	err := l.DB.Snapshot(ctx, func(q *db.Queries) error {
-		v.q = q
-		for _, check := range []func() error{v.leaves, v.hashes, v.cases, v.accounts, v.installation, v.strays} {
-			if err := check(); err != nil {
-				return err
-			}
+	return l.verify(ctx, verifyPage, progress)
+}
+
+// verify reads the log in the order of its leaves and the entries in the order of
+// their chains, at the same time and each once. That both hold the same is seen from
+// sums over what they say; only when the sums differ is it looked up where.
+func (l *Log) verify(ctx context.Context, page int32, progress func(done, of int64)) (Report, error) {
+	if progress == nil {
+		progress = func(int64, int64) {}
+	}
+	v := &verification{log: l, page: page, progress: progress}
+	if _, err := rand.Read(v.key[:]); err != nil {
+		return Report{}, err
+	}
+	err := l.DB.Snapshots(ctx, 2, func(views []*db.Queries) (err error) {
+		if v.head, err = views[0].GetLogHead(ctx); err != nil {
+			return err
 		}
-		return nil
+		both, walking := errgroup.WithContext(ctx)
+		both.Go(func() error { return v.walkLog(walking, views[0]) })
+		both.Go(func() error { return v.walkChains(walking, views[1]) })
+		if err := both.Wait(); err != nil {
+			return err
+		}
+		return v.agree(ctx, views[0])
 	})
 	return v.Report, err
 }
 
-// leaves walks the Merkle log and compares its head.
-func (v *verification) leaves() error {
-	head, err := v.q.GetLogHead(v.ctx)
-	if err != nil {
+// agree checks what can be said only after both walks.
+func (v *verification) agree(ctx context.Context, q *db.Queries) error {
+	if v.strays > 0 {
+		v.problem("%d entries are on no chain of a case or an account", v.strays)
+	}
+	if v.placed.count != v.Leaves {
+		v.problem("%d entries on the chains say that they are in the log, which has %d", v.placed.count, v.Leaves)
+	}
+	if v.whole && v.placed == v.leaves {
+		return v.signed()
+	}
+	found := len(v.Problems)
+	if err := v.findLeaves(ctx, q); err != nil {
 		return err
 	}
-	const page = 2000
-	for from := int64(0); ; from += page {
-		rows, err := v.q.LeafEntries(v.ctx, db.LeafEntriesParams{Leaf: from, Limit: page})
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			if row.Leaf != v.Leaves {
-				v.problem("leaf %d is missing", v.Leaves)
-				return nil
-			}
-			if err := v.leaf(row); err != nil {
-				return err
-			}
-		}
-		if v.progress != nil {
-			v.progress(v.Leaves, head.Size)
-		}
-		if len(rows) < page {
-			break
-		}
+	if len(v.Problems) == found && found < maxProblems {
+		v.problem("the log and the entries on the chains are not the same")
 	}
-	return v.head(head)
+	if v.whole {
+		return v.signed()
+	}
+	return nil
 }
 
-func (v *verification) leaf(row db.LeafEntriesRow) error {
-	v.Leaves++
-	if row.Hash == nil || !row.At.Valid {
-		v.problem("leaf %d: its entry %s/%d is gone", row.Leaf, row.Chain, row.Seq)
-	} else {
-		want := entryHash(row.Chain, row.Seq, row.At.Int64, row.Event.String, row.FromState.String, row.ToState.String, row.Commitment, row.Prev)
-		if !bytes.Equal(want, row.Hash) {
-			v.problem("leaf %d: entry %s/%d was edited", row.Leaf, row.Chain, row.Seq)
-		}
-		if !row.EntryLeaf.Valid || row.EntryLeaf.Int64 != row.Leaf {
-			v.problem("leaf %d: entry %s/%d says it stands elsewhere", row.Leaf, row.Chain, row.Seq)
-		}
-	}
-	v.latest = max(v.latest, row.At.Int64)
-	added, err := tlog.StoredHashesForRecordHash(row.Leaf, tlog.RecordHash(row.Hash), &v.tree)
-	v.tree.all = append(v.tree.all, added...)
-	return err
-}
-
-func (v *verification) head(head db.GetLogHeadRow) error {
-	if v.Leaves != head.Size {
-		v.problem("the head says %d entries, %d are there", head.Size, v.Leaves)
+// signed compares the head and its signature with the tree.
+func (v *verification) signed() error {
+	if v.Leaves != v.head.Size {
+		v.problem("the head says %d entries, %d are there", v.head.Size, v.Leaves)
 		return nil
 	}
-	if v.latest != head.HighWater {
-		v.problem("the latest entry is of %d, the head says %d", v.latest, head.HighWater)
+	if v.latest != v.head.HighWater {
+		v.problem("the latest entry is of %d, the head says %d", v.latest, v.head.HighWater)
 	}
-	if head.Size == 0 {
-		if head.Checkpoint != "" {
+	if v.head.Size == 0 {
+		if v.head.Checkpoint != "" {
 			v.problem("there is a checkpoint and no entry")
 		}
 		return nil
 	}
-	signed, err := v.log.open(head.Checkpoint)
+	signed, err := v.log.open(v.head.Checkpoint)
 	if err != nil {
 		v.problem("%v", err)
 		return nil
@@ -134,161 +141,8 @@ func (v *verification) head(head db.GetLogHeadRow) error {
 	if err != nil {
 		return err
 	}
-	if signed.Size != head.Size || signed.Root != root {
-		v.problem("the tree of %d entries is not the one that was signed", head.Size)
+	if signed.Size != v.head.Size || signed.Root != root {
+		v.problem("the tree of %d entries is not the one that was signed", v.head.Size)
 	}
 	return nil
-}
-
-// hashes compares the stored tree, which proofs are read from, with the leaves.
-func (v *verification) hashes() error {
-	const page = 4000
-	next := int64(0)
-	for {
-		rows, err := v.q.LogHashes(v.ctx, db.LogHashesParams{Idx: next, Limit: page})
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			if row.Idx != next || next >= int64(len(v.tree.all)) || !bytes.Equal(row.Hash, v.tree.all[next][:]) {
-				v.problem("hash %d of the tree is not that of its leaves", next)
-				return nil
-			}
-			next++
-		}
-		if len(rows) < page {
-			break
-		}
-	}
-	if next != int64(len(v.tree.all)) {
-		v.problem("hash %d of the tree is missing", next)
-	}
-	return nil
-}
-
-func (v *verification) cases() error {
-	const page = 500
-	after := db.CaseHeadsParams{Most: page}
-	for {
-		rows, err := v.q.CaseHeads(v.ctx, after)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			chain := Chain{Owner: row.Subject, ID: row.ID, Realm: recovery.Realm(row.Realm)}
-			state, err := v.chain(chain, Head{Seq: row.ChainSeq, Hash: row.ChainHead})
-			if err != nil {
-				return err
-			}
-			if state != row.State {
-				v.problem("chain %s: it ends in state %q, its case says %q", row.ID, state, row.State)
-			}
-			after.Subject, after.ID = row.Subject, row.ID
-		}
-		if len(rows) < page {
-			return nil
-		}
-	}
-}
-
-func (v *verification) accounts() error {
-	const page = 500
-	after := db.AccountHeadsParams{Limit: page}
-	for {
-		rows, err := v.q.AccountHeads(v.ctx, after)
-		if err != nil {
-			return err
-		}
-		for _, row := range rows {
-			chain := Chain{Owner: row.AccountID, ID: row.AccountID, Realm: recovery.Realm(row.Realm)}
-			if _, err := v.chain(chain, Head{Seq: row.ChainSeq, Hash: row.ChainHead}); err != nil {
-				return err
-			}
-			after.AccountID = row.AccountID
-		}
-		if len(rows) < page {
-			return nil
-		}
-	}
-}
-
-// chain walks one chain and gives the state that it ends in.
-func (v *verification) chain(chain Chain, head Head) (state string, err error) {
-	v.Chains++
-	rows, err := v.q.AuditChain(v.ctx, db.AuditChainParams{Owner: chain.Owner, Chain: chain.ID})
-	if err != nil {
-		return "", err
-	}
-	end, broken := Start(), false
-	for _, row := range rows {
-		v.entries++
-		if row.Leaf.Valid {
-			v.placed++
-		} else {
-			v.Pending++
-		}
-		state = row.ToState
-		if broken {
-			continue
-		}
-		want := entryHash(chain.ID, row.Seq, row.At, row.Event, row.FromState, row.ToState, row.Commitment, row.Prev)
-		switch {
-		case row.Seq != end.Seq+1:
-			v.problem("chain %s: entry %d is missing", chain.ID, end.Seq+1)
-			broken = true
-		case !bytes.Equal(row.Prev, end.Hash) || !bytes.Equal(want, row.Hash):
-			v.problem("chain %s: entry %d was edited", chain.ID, row.Seq)
-			broken = true
-		}
-		v.payload(chain, row)
-		end = Head{Seq: row.Seq, Hash: row.Hash}
-	}
-	if !broken && (end.Seq != head.Seq || !bytes.Equal(end.Hash, head.Hash)) {
-		v.problem("chain %s: %d entries are there, its row says %d", chain.ID, end.Seq, head.Seq)
-	}
-	return state, nil
-}
-
-// payload checks that a payload is the one that was committed to. Erasing takes
-// payload and nonce together.
-func (v *verification) payload(chain Chain, row db.AuditEntry) {
-	if row.Payload == nil && row.Nonce == nil {
-		v.Erased++
-		return
-	}
-	plain, err := v.log.Keys.Open(payloadPlace(chain, row.Seq), row.Payload)
-	if err != nil || !bytes.Equal(commit(row.Nonce, plain), row.Commitment) {
-		v.problem("chain %s: the payload of entry %d was exchanged", chain.ID, row.Seq)
-	}
-}
-
-// strays compares the totals: an entry that no case and no account owns, or that
-// claims a leaf it does not have, is on none of the walks.
-func (v *verification) strays() error {
-	total, err := v.q.CountEntries(v.ctx)
-	if err != nil {
-		return err
-	}
-	if total != v.entries {
-		v.problem("%d entries are on no chain of a case or an account", total-v.entries)
-	}
-	if v.placed != v.Leaves {
-		v.problem("%d entries on the chains say that they are in the log, which has %d", v.placed, v.Leaves)
-	}
-	return nil
-}
-
-// memory is a tree held while verifying: 32 bytes a hash, two hashes an entry.
-type memory struct{ all []tlog.Hash }
-
-// ReadHashes gives the hashes at the stored indexes.
-func (m *memory) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
-	out := make([]tlog.Hash, len(indexes))
-	for i, index := range indexes {
-		if index >= int64(len(m.all)) {
-			return nil, fmt.Errorf("hash %d is not there", index)
-		}
-		out[i] = m.all[index]
-	}
-	return out, nil
 }

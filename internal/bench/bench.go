@@ -14,7 +14,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/store"
@@ -32,7 +31,6 @@ type Options struct {
 	SMTPLatency time.Duration // how long the mail server takes for one message
 	Profiles    string        // folder for CPU profiles of the servers; empty for none
 	Say         func(format string, args ...any)
-	NewKeys     func(path string) error // makes a key file
 }
 
 // Run measures every combination of database and hash.
@@ -61,34 +59,13 @@ func Run(ctx context.Context, o Options) (Report, error) {
 
 // measure is one combination, in a folder and a database of its own.
 func measure(ctx context.Context, o Options, database, hash string) (run RunFigures, err error) {
-	run = RunFigures{Engine: "sqlite", Hash: hash, Accounts: o.Accounts}
-	folder, err := os.MkdirTemp("", "wanbi-bench-")
+	o.Hashes = []string{hash}
+	b, end, err := newInstallation(ctx, o, database)
 	if err != nil {
 		return run, err
 	}
-	defer os.RemoveAll(folder)
-	dsn := "sqlite:" + filepath.Join(folder, "wanbi.db")
-	var engine processes
-	if database != "sqlite" {
-		run.Engine = "postgres"
-		throwaway, err := newDatabase(ctx, database)
-		if err != nil {
-			return run, err
-		}
-		defer func() { err = errors.Join(err, throwaway.drop()) }()
-		dsn, engine = throwaway.dsn, processes{postmaster: throwaway.postmaster}
-		run.Settings = throwaway.settings
-	}
-	mail, err := startSink(o.SMTPLatency)
-	if err != nil {
-		return run, err
-	}
-	defer mail.close()
-	b := &installation{Options: o, folder: folder, dsn: dsn, hash: hash, sink: mail, database: engine, run: &run}
-	if err := b.lay(); err != nil {
-		return run, err
-	}
-	o.Say("%s, %s hash: bringing in %d accounts\n", run.Engine, hash, o.Accounts)
+	defer func() { run, err = *b.run, errors.Join(err, end()) }()
+	o.Say("%s, %s hash: bringing in %d accounts\n", b.run.Engine, hash, o.Accounts)
 	if err := b.importAccounts(ctx); err != nil {
 		return run, err
 	}
@@ -100,20 +77,23 @@ func measure(ctx context.Context, o Options, database, hash string) (run RunFigu
 
 // serveAndDrive starts the server and measures everything that needs it.
 func (b *installation) serveAndDrive(ctx context.Context) (err error) {
-	s, err := b.startServer(ctx)
-	if err != nil {
+	if err := b.startServer(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
-	b.run.FirstAnswerMS = milliseconds(s.firstAnswer)
-	b.run.IdleMB = s.memory()
+	defer func() { err = errors.Join(err, b.node.Stop()) }()
+	b.run.FirstAnswerMS = milliseconds(b.node.FirstAnswer)
+	select { // idle is what it has when nobody asks, not what starting took
+	case <-time.After(time.Second):
+	case <-ctx.Done():
+	}
+	b.run.IdleMB = b.memory()
 	b.Say("first answer after %.0f ms, idle %.0f MB\n", b.run.FirstAnswerMS, b.run.IdleMB)
-	b.driver = newDriver(s.origin, b.sink, b.Accounts)
+	b.driver = newDriver(b.node.Origin(), b.sink, b.Accounts)
 	if err := b.driver.warmUp(ctx); err != nil {
 		return err
 	}
 	for _, clients := range b.Clients {
-		load := b.load(ctx, s, clients)
+		load := b.load(ctx, clients)
 		b.run.Loads = append(b.run.Loads, load)
 		b.Say("%s\n", load)
 	}
@@ -131,13 +111,13 @@ func (b *installation) serveAndDrive(ctx context.Context) (err error) {
 }
 
 // load sends recoveries for the duration, from so many clients at once.
-func (b *installation) load(ctx context.Context, s *process, clients int) Load {
-	before := b.usage(s)
+func (b *installation) load(ctx context.Context, clients int) Load {
+	before := b.usage()
 	began := time.Now()
 	samples := b.driver.run(ctx, clients, b.Duration)
 	took := time.Since(began)
-	used := b.usage(s).minus(before)
-	load := Load{Clients: clients, Seconds: took.Seconds(), MemoryMB: s.memory()}
+	used := b.usage().minus(before)
+	load := Load{Clients: clients, Seconds: took.Seconds(), MemoryMB: b.memory()}
 	load.sum(samples)
 	if load.Recoveries > 0 {
 		n := float64(load.Recoveries)
@@ -149,7 +129,7 @@ func (b *installation) load(ctx context.Context, s *process, clients int) Load {
 
 // untilSequenced waits until the log has every entry that was written.
 func (b *installation) untilSequenced(ctx context.Context) (float64, error) {
-	d, err := store.Open(b.dsn)
+	d, err := store.Open(b.Database)
 	if err != nil {
 		return 0, err
 	}

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/wanbi/wanbi/internal/bench/rig"
 )
 
 // Steps of one recovery, in their order. "mail" is the wait for the code.
@@ -87,7 +89,7 @@ func (d *driver) run(ctx context.Context, clients int, during time.Duration) []s
 // recover is one recovery of the numbered account, from the first request to the
 // new password.
 func (d *driver) recover(ctx context.Context, n int) (s sample) {
-	to := address(n)
+	to := rig.Address(n)
 	codes := d.sink.expect(to)
 	defer d.sink.forget(to)
 	began := time.Now()
@@ -96,7 +98,7 @@ func (d *driver) recover(ctx context.Context, n int) (s sample) {
 		now := time.Now()
 		s.steps[step], s.whole, last = now.Sub(last), now.Sub(began), now
 	}
-	c := &claimant{driver: d, ctx: ctx, network: network(n)}
+	c := &claimant{driver: d, ctx: ctx, network: rig.Network(n)}
 	if s.err = c.open(to); s.err != nil {
 		return s
 	}
@@ -125,13 +127,6 @@ func (d *driver) recover(ctx context.Context, n int) (s sample) {
 	return s
 }
 
-// network gives each claimant an address in a network of its own, as claimants
-// have; the server is told to believe the driver.
-// There is room for about 14 million.
-func network(n int) string {
-	return fmt.Sprintf("%d.%d.%d.7", 11+(n>>16), n>>8&255, n&255)
-}
-
 // strangers is where the networks of tellApart begin, past those of accounts.
 const strangers = 12 << 20
 
@@ -146,7 +141,7 @@ type claimant struct {
 
 func (c *claimant) open(identifier string) error {
 	var opened struct{ Case, Token string }
-	err := c.post("/v1/bench/cases", body{"intent": "reset-password", "identifier": identifier}, &opened)
+	err := c.post("/v1/"+rig.Realm+"/cases", body{"intent": "reset-password", "identifier": identifier}, &opened)
 	c.id, c.token = opened.Case, opened.Token
 	return err
 }
@@ -220,9 +215,9 @@ func (d *driver) tellApart(ctx context.Context, pairs int) (Told, error) {
 				if account >= d.accounts {
 					return Told{}, fmt.Errorf("all %d accounts are used up: bring in more", d.accounts)
 				}
-				identifier = address(account)
+				identifier = rig.Address(account)
 			}
-			c := &claimant{driver: d, ctx: ctx, network: network(strangers + int(d.requests.Add(1)))}
+			c := &claimant{driver: d, ctx: ctx, network: rig.Network(strangers + int(d.requests.Add(1)))}
 			began := time.Now()
 			if err := c.open(identifier); err != nil {
 				return Told{}, err

@@ -1,185 +1,68 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
-	"time"
 
 	"github.com/google/uuid"
 
+	"github.com/wanbi/wanbi/internal/bench/rig"
 	"github.com/wanbi/wanbi/internal/store"
 	"github.com/wanbi/wanbi/internal/store/db"
 )
 
-// policyText is a realm with one way and no wait, as the systems that one compares
-// with have. Its limit of a network is the widest that loads.
-const policyText = `realm:
-  id: bench
-  name: {zh-CN: 测速, en: Bench}
-  locale: en
-  sign-in: https://bench.example.cn/sign-in
-identifiers: [email]
-channels:
-  email-code: {valid: 10m, resend: 60s, digits: 6}
-intents:
-  reset-password:
-    ways:
-      - name: email
-        prove: [email-code]
-        accept-risk: "a realm for measurements: one code and no wait"
-limits: {network-per-hour: 100000}
-help:
-  phone: "400-000-0000"
-  prepare: {zh-CN: 无, en: Nothing}
-`
-
-const settingsText = `listen: %s
-origin: http://%[1]s
-database: "%s"
-keys: keys.json
-checkpoint: checkpoint
-policies: [{file: policy.yaml}]
-smtp: {addr: "%s", tls: none, from: no-reply@bench.example.cn, connections: %d}
-trusted-proxies: [127.0.0.1/32]
-log: {level: error}
-`
-
-// mailConnections is how many messages are on their way at once.
-const mailConnections = 64
-
 // installation is what is being measured.
 type installation struct {
 	Options
-	folder, dsn, hash, listen string
-	sink                      *sink
-	database                  processes
-	driver                    *driver
-	run                       *RunFigures
+	*rig.Installation
+	node     *rig.Node
+	hash     string
+	sink     *sink
+	database processes
+	driver   *driver
+	run      *RunFigures
 }
 
-func (b *installation) file(name string) string { return filepath.Join(b.folder, name) }
-
-// lay writes settings, policy and keys.
-func (b *installation) lay() error {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
+// lay writes settings, realm and keys.
+func (b *installation) lay(ctx context.Context) (err error) {
+	if err := b.Lay(ctx); err != nil {
 		return err
 	}
-	b.listen = free.Addr().String()
-	if err := free.Close(); err != nil {
-		return err
-	}
-	settings := fmt.Sprintf(settingsText, b.listen, b.dsn, b.sink.addr, mailConnections)
-	return errors.Join(
-		os.WriteFile(b.file("wanbi.yaml"), []byte(settings), 0o600),
-		os.WriteFile(b.file("policy.yaml"), []byte(policyText), 0o600),
-		b.NewKeys(b.file("keys.json")),
-	)
+	b.node, err = b.Node("wanbi")
+	return err
 }
 
-// address is the e-mail of the numbered account.
-func address(n int) string { return fmt.Sprintf("owner%d@mail.example.cn", n) }
-
-// importAccounts writes the accounts to a file and runs the importer on it.
+// importAccounts brings the accounts in.
 func (b *installation) importAccounts(ctx context.Context) error {
-	if out, err := b.command(ctx, "migrate").CombinedOutput(); err != nil {
-		return fmt.Errorf("migrate: %w: %s", err, out)
-	}
 	if b.Accounts == 0 {
 		return nil
 	}
-	path := b.file("accounts.jsonl")
-	if err := writeAccounts(path, b.Accounts); err != nil {
-		return err
+	if err := b.bringIn(ctx, b.Accounts, &b.run.Import); err != nil {
+		return fmt.Errorf("import: %w", err)
 	}
-	cmd := b.command(ctx, "import", path, "--realm", "bench")
-	began := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("import: %w: %s", err, out)
-	}
-	took := time.Since(began)
-	b.run.ImportRate, b.run.ImportMB = float64(b.Accounts)/took.Seconds(), peak(cmd.ProcessState)
-	b.Say("%.0f accounts a second, %.0f MB\n", b.run.ImportRate, b.run.ImportMB)
-	return os.Remove(path)
-}
-
-func writeAccounts(path string, count int) error {
-	file, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	out := bufio.NewWriterSize(file, 1<<20)
-	for n := range count {
-		fmt.Fprintf(out, "{\"id\":\"h-%d\",\"locale\":\"en\",\"email\":%q,\"username\":\"owner%d\"}\n", n, address(n), n)
-	}
-	return errors.Join(out.Flush(), file.Close())
-}
-
-// command is the program with a command of its own and the settings.
-func (b *installation) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, b.Program, append(args, "--config", b.file("wanbi.yaml"))...)
-	cmd.Dir = b.folder
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 20 * time.Second
-	return cmd
-}
-
-// process is the server that is being measured.
-type process struct {
-	cmd         *exec.Cmd
-	origin      string
-	firstAnswer time.Duration
+	b.Say("%s\n", b.run.Import)
+	return nil
 }
 
 // startServer starts the server and waits for its first answer.
-func (b *installation) startServer(ctx context.Context) (*process, error) {
+func (b *installation) startServer(ctx context.Context) error {
 	args := []string{"bench", "serve", "--hash", b.hash}
 	if b.Profiles != "" {
 		name := fmt.Sprintf("server-%s-%s.pprof", b.run.Engine, b.hash)
 		args = append(args, "--profile", filepath.Join(b.Profiles, name))
 	}
-	s := &process{cmd: b.command(ctx, args...), origin: "http://" + b.listen}
-	s.cmd.Stderr, s.cmd.Stdout = os.Stderr, os.Stderr
-	began := time.Now()
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
-	client := &http.Client{Timeout: time.Second}
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for time.Since(began) < 20*time.Second {
-		response, err := client.Get(s.origin + "/readyz")
-		if err == nil {
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				s.firstAnswer = time.Since(began)
-				client.CloseIdleConnections()
-				return s, nil
-			}
-		}
-		<-tick.C
-	}
-	return nil, errors.Join(errors.New("the server did not answer within 20 s"), s.stop())
+	return b.node.Start(ctx, args...)
 }
 
-// stop ends the server as an operator would.
-func (s *process) stop() error {
-	return errors.Join(s.cmd.Process.Signal(syscall.SIGTERM), s.cmd.Wait())
-}
-
-func (s *process) memory() float64 { return resident(s.cmd.Process.Pid) }
+// memory is what the server has, in 10^6 bytes.
+func (b *installation) memory() float64 { return resident(b.node.PID()) }
 
 // throwaway is a database of its own in somebody's PostgreSQL.
 type throwaway struct {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/wanbi/wanbi/internal/audit"
 	"github.com/wanbi/wanbi/internal/recovery"
-	"github.com/wanbi/wanbi/internal/seal"
 	"github.com/wanbi/wanbi/internal/secret"
 	"github.com/wanbi/wanbi/internal/store"
 	"github.com/wanbi/wanbi/internal/store/db"
@@ -22,36 +21,26 @@ const receipts = 200
 
 // record measures the audit log that the recoveries left.
 func (b *installation) record(ctx context.Context) error {
-	keys, err := seal.Load(b.file("keys.json"))
-	if err != nil {
-		return err
-	}
-	d, err := store.Open(b.dsn)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Ready(ctx); err != nil {
-		return err
-	}
-	log := &audit.Log{DB: d, Keys: keys, Now: time.Now}
-	for taken := 1; taken > 0; { // what the server wrote last
-		if taken, err = log.Step(ctx); err != nil {
+	return b.inside(ctx, func(d *store.DB, log *audit.Log) error {
+		for taken := 1; taken > 0; { // what the server wrote last
+			var err error
+			if taken, err = log.Step(ctx); err != nil {
+				return err
+			}
+		}
+		began := time.Now()
+		found, err := log.Verify(ctx, nil)
+		if err != nil {
 			return err
 		}
-	}
-	began := time.Now()
-	found, err := log.Verify(ctx, nil)
-	if err != nil {
+		if len(found.Problems) > 0 {
+			return fmt.Errorf("the audit log does not hold: %s", found.Problems[0])
+		}
+		b.run.Entries, b.run.VerifyRate = found.Leaves, float64(found.Leaves)/time.Since(began).Seconds()
+		b.run.ReceiptMS, err = timeReceipts(ctx, d, log)
+		b.Say("%d audit entries, %.0f verified a second, a receipt in %.1f ms (p95)\n", b.run.Entries, b.run.VerifyRate, b.run.ReceiptMS.P95)
 		return err
-	}
-	if len(found.Problems) > 0 {
-		return fmt.Errorf("the audit log does not hold: %s", found.Problems[0])
-	}
-	b.run.Entries, b.run.VerifyRate = found.Leaves, float64(found.Leaves)/time.Since(began).Seconds()
-	b.run.ReceiptMS, err = timeReceipts(ctx, d, log)
-	b.Say("%d audit entries, %.0f verified a second, a receipt in %.1f ms (p95)\n", b.run.Entries, b.run.VerifyRate, b.run.ReceiptMS.P95)
-	return err
+	})
 }
 
 func timeReceipts(ctx context.Context, d *store.DB, log *audit.Log) (Spread, error) {

@@ -70,8 +70,7 @@ type RunFigures struct {
 	Hash             string            `json:"hash"`
 	Settings         map[string]string `json:"settings,omitempty"`
 	Accounts         int               `json:"accounts"`
-	ImportRate       float64           `json:"import_per_second"`
-	ImportMB         float64           `json:"import_mb"` // at its peak
+	Import           Work              `json:"import"`
 	FirstAnswerMS    float64           `json:"first_answer_ms"`
 	IdleMB           float64           `json:"idle_mb"`
 	HashAlone        float64           `json:"hash_alone_per_second"` // on all cores, with nothing else

@@ -23,13 +23,15 @@ func (s spent) minus(o spent) spent {
 }
 
 // usage reads what every process has spent until now.
-func (b *installation) usage(s *process) spent {
+func (b *installation) usage() spent {
+	return spent{server: stat(b.node.PID()).cpu, database: b.database.cpu(), driver: ownCPU()}
+}
+
+// ownCPU is what this process has spent.
+func ownCPU() time.Duration {
 	var own syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &own)
-	return spent{
-		server: stat(s.cmd.Process.Pid).cpu, database: b.database.cpu(),
-		driver: time.Duration(own.Utime.Nano() + own.Stime.Nano()),
-	}
+	return time.Duration(own.Utime.Nano() + own.Stime.Nano())
 }
 
 // cpu sums the database's processes, and those of its that have ended.

@@ -11,11 +11,15 @@ import (
 
 type processes struct{ postmaster int }
 
+func (processes) cpu() time.Duration { return 0 }
+
+func ownCPU() time.Duration { return 0 }
+
 type spent struct{ server, database, driver time.Duration }
 
 func (s spent) minus(spent) spent { return s }
 
-func (b *installation) usage(*process) spent { return spent{} }
+func (b *installation) usage() spent { return spent{} }
 
 func resident(int) float64 { return 0 }
 

@@ -12,6 +12,9 @@ import (
 // aim finds out what a challenge reaches: which accounts, which contact, and
 // under which key its guesses count.
 func (st *step) aim(info recovery.ChannelInfo) (aim, error) {
+	if st.takesOver() {
+		return st.aimTarget(info)
+	}
 	nobody := aim{
 		facts:       channel.Nobody{},
 		destination: st.standIn(info.Name),
@@ -65,7 +68,11 @@ func (st *step) aimContact(to aim, info recovery.ChannelInfo, candidates []recov
 	var holders []recovery.AccountID
 	var contact recovery.Contact
 	for _, id := range candidates {
-		contacts, err := st.s.Accounts.Contacts(st.ctx, st.tx.Queries, recovery.Realm(st.Realm), id)
+		read, err := st.contacts(id)
+		if err != nil {
+			return to, err
+		}
+		contacts, err := read.OnFile()
 		if err != nil {
 			return to, err
 		}
@@ -89,7 +96,7 @@ func (st *step) aimContact(to aim, info recovery.ChannelInfo, candidates []recov
 // found fills in what is known of the accounts reached.
 func (st *step) found(to aim, ids []recovery.AccountID, contact *recovery.Contact) (aim, error) {
 	for i, id := range ids {
-		row, err := st.tx.GetAccount(st.ctx, string(id))
+		row, err := st.account(id)
 		if err != nil {
 			return to, err
 		}
@@ -151,6 +158,12 @@ func (s *Service) fetchFromHost(ctx context.Context, realm recovery.Realm, p sta
 	var typed recovery.Identifier
 	err := s.DB.Read(ctx, func(q *db.Queries) error {
 		row, err := q.GetCase(ctx, db.GetCaseParams{Subject: string(p.Subject), ID: string(p.Case)})
+		if err == nil && row.Intent == string(recovery.IntentTakeover) {
+			row, err = q.GetCase(ctx, db.GetCaseParams{Subject: string(p.Subject), ID: row.Linked})
+			if store.NotFound(err) {
+				return nil // the number names nothing, so there is nobody to ask for
+			}
+		}
 		if err != nil {
 			return err
 		}
@@ -160,6 +173,9 @@ func (s *Service) fetchFromHost(ctx context.Context, realm recovery.Realm, p sta
 	})
 	if err != nil {
 		return err
+	}
+	if typed.Value == "" {
+		return nil
 	}
 	found, err := r.Directory.Find(ctx, realm, typed)
 	if err != nil {

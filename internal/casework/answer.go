@@ -29,8 +29,8 @@ type Answering struct {
 
 // Answer counts the attempt, compares, and takes the case as far as the proof
 // carries it, in one transaction.
-func (s *Service) Answer(ctx context.Context, in Answering) error {
-	return s.edit(ctx, in.key(), in.Once, in.May, func(st *step) error {
+func (s *Service) Answer(ctx context.Context, in Answering) (Snapshot, error) {
+	return s.act(ctx, in.Acting, func(st *step) error {
 		row, err := st.live(in.Challenge)
 		if err != nil {
 			return err
@@ -41,7 +41,9 @@ func (s *Service) Answer(ctx context.Context, in Answering) error {
 		}
 		if in.Move {
 			st.TokenSerial++
-			st.Device = in.Device
+			if err := st.setDevice(in.Device); err != nil {
+				return err
+			}
 		}
 		if err := st.record("evidence.accepted", map[string]string{"channel": info.Name}); err != nil {
 			return err
@@ -56,7 +58,7 @@ func (st *step) live(id recovery.ChallengeID) (db.Challenge, error) {
 	if state != recovery.StateOpen && state != recovery.StateHeld {
 		return db.Challenge{}, recovery.Conflict("error.case.closed")
 	}
-	row, err := st.tx.GetChallenge(st.ctx, db.GetChallengeParams{Subject: st.Subject, CaseID: st.ID, ID: string(id)})
+	row, err := st.challenge(id)
 	if store.NotFound(err) {
 		return row, recovery.NotFound("error.challenge.unknown")
 	}
@@ -71,6 +73,18 @@ func (st *step) live(id recovery.ChallengeID) (db.Challenge, error) {
 		return row, recovery.Unavailable("error.answer.preparing", time.Second)
 	}
 	return row, nil
+}
+
+// challenge is one of the case's, live or not.
+func (st *step) challenge(id recovery.ChallengeID) (db.Challenge, error) {
+	live, err := st.liveChallenge()
+	if err != nil {
+		return db.Challenge{}, err
+	}
+	if live != nil && live.ID == string(id) {
+		return *live, nil
+	}
+	return st.tx.GetChallenge(st.ctx, db.GetChallengeParams{Subject: st.Subject, CaseID: st.ID, ID: string(id)})
 }
 
 // tryOnce counts, compares and settles one attempt. Every count is taken before
@@ -136,7 +150,7 @@ type counting struct {
 func (st *step) guesses(row db.Challenge, info recovery.ChannelInfo) (g struct{ visible, hidden counting }) {
 	rule := guessRule(st.policy, info)
 	known := row.KnownDevice != 0
-	g.visible = st.reserved(known, rule, []string{"guess", st.Subject, row.Channel})
+	g.visible = st.reserved(known, rule, []string{"guess", st.counted(), row.Channel})
 	g.hidden = st.reserved(known, rule, []string{"guess-at", st.Realm, row.Destination, row.Channel})
 	return g
 }
@@ -177,7 +191,7 @@ func (st *step) fresh(candidates []candidate) bool {
 func (st *step) stillAs(candidates []candidate) []candidate {
 	var out []candidate
 	for _, c := range candidates {
-		row, err := st.tx.GetAccount(st.ctx, string(c.Account))
+		row, err := st.account(c.Account)
 		if err == nil && row.Epoch == c.Epoch {
 			out = append(out, c)
 		}
@@ -185,16 +199,12 @@ func (st *step) stillAs(candidates []candidate) []candidate {
 	return out
 }
 
-// accept takes the proof into evidence: one winner, and what it uses up is used up.
+// accept takes the proof into evidence, and what it uses up is used up. Of two
+// right answers at once one moves the case, and the other begins again and finds
+// the challenge consumed.
 func (st *step) accept(row db.Challenge, info recovery.ChannelInfo, proof channel.Proof) error {
-	won, err := st.tx.ConsumeChallenge(st.ctx, db.ConsumeChallengeParams{
-		Subject: st.Subject, CaseID: st.ID, ID: row.ID, ConsumedAt: store.Millis(st.now),
-	})
-	if err != nil {
+	if err := st.consumeChallenges(); err != nil {
 		return err
-	}
-	if won == 0 {
-		return recovery.Gone("error.code.expired")
 	}
 	candidates, err := st.openCandidates(row.ID, row.Candidates)
 	if err != nil {
@@ -220,6 +230,7 @@ func (st *step) accept(row db.Challenge, info recovery.ChannelInfo, proof channe
 		return err
 	}
 	st.keepAlive()
+	st.seen.proofs.known = false
 	return st.tx.InsertEvidence(st.ctx, db.InsertEvidenceParams{
 		Subject: st.Subject, CaseID: st.ID, ID: id, ChallengeID: row.ID, Channel: info.Name, Factor: string(info.Factor),
 		Contact: string(info.Contact), Candidates: sealed, At: store.Millis(st.now),

@@ -48,6 +48,8 @@ type Service struct {
 	// Origin is where links in messages lead: scheme and host, from the
 	// configuration and never from a request (T3).
 	Origin string
+
+	attacks attacks
 }
 
 // Register names the handlers of this package's jobs.
@@ -55,7 +57,6 @@ func (s *Service) Register() {
 	s.Queue.Handle(startJob, s.startChallenge)
 	s.Queue.Handle(noticeJob, s.sendNotices)
 	s.Queue.Handle(deliverJob, s.deliver)
-	s.Queue.Handle(noteJob, s.noteAccount)
 	s.Queue.Handle(applyJob, s.applyAtHost)
 	s.Queue.Buried(applyJob, s.hostNeverAnswered)
 	s.Queue.Handle(account.EventJob, s.tellHost)
@@ -73,6 +74,8 @@ type step struct {
 
 	head    audit.Head
 	touched bool
+	noted   bool // the account's chain has the end of the case already
+	seen    seen
 }
 
 // key names one case.
@@ -94,6 +97,17 @@ var errVoid = errors.New("void")
 // may says whether the caller may act in this case. An expired case is recorded
 // as such, and fn is not called.
 func (s *Service) edit(ctx context.Context, k key, once Once, may func(db.Case) error, fn func(st *step) error) error {
+	return s.editAndShow(ctx, k, once, may, fn, nil)
+}
+
+// act is edit for a caller who is shown the case as the step, or the one that it
+// repeats, left it.
+func (s *Service) act(ctx context.Context, a Acting, fn func(st *step) error) (out Snapshot, err error) {
+	err = s.editAndShow(ctx, a.key(), a.Once, a.May, fn, &out)
+	return out, err
+}
+
+func (s *Service) editAndShow(ctx context.Context, k key, once Once, may func(db.Case) error, fn func(st *step) error, show *Snapshot) error {
 	ctx, mark := span.Begin(ctx, "step")
 	var reply error
 	err := s.DB.Write(ctx, func(tx *store.Tx) error {
@@ -105,8 +119,12 @@ func (s *Service) edit(ctx context.Context, k key, once Once, may func(db.Case) 
 		if err := may(st.Case); err != nil {
 			return err
 		}
-		if done, err := s.replay(ctx, tx, once, &reply); done || err != nil {
+		done, err := s.replay(ctx, tx, once, &reply)
+		if err != nil {
 			return err
+		}
+		if done {
+			return st.show(show, reply)
 		}
 		err = st.overtaken()
 		if err == nil {
@@ -122,9 +140,11 @@ func (s *Service) edit(ctx context.Context, k key, once Once, may func(db.Case) 
 		if err := s.remember(ctx, tx, once, reply); err != nil {
 			return err
 		}
-		return st.save()
+		if err := st.save(); err != nil {
+			return err
+		}
+		return st.show(show, reply)
 	})
-	s.Queue.Wake()
 	if err == nil {
 		err = reply
 	}
@@ -180,7 +200,7 @@ func (st *step) checkEpoch() error {
 	if st.AccountID == "" || state.Closed() || state == recovery.StateApplying {
 		return nil
 	}
-	row, err := st.tx.GetAccount(st.ctx, st.AccountID)
+	row, err := st.account(recovery.AccountID(st.AccountID))
 	if err != nil {
 		return err
 	}
@@ -195,12 +215,22 @@ func (st *step) save() error {
 	if !st.touched {
 		return nil
 	}
-	return store.Moved(st.tx.UpdateCase(st.ctx, db.UpdateCaseParams{
-		Subject: st.Subject, ID: st.ID, Version: st.Version, State: st.State, TokenSerial: st.TokenSerial, Device: st.Device,
-		AccountID: st.AccountID, AccountEpoch: st.AccountEpoch, KnownDevice: st.KnownDevice, TouchedAt: store.Millis(st.now),
+	was := st.Version
+	st.Version, st.TouchedAt, st.ChainSeq, st.ChainHead = was+1, store.Millis(st.now), st.head.Seq, st.head.Hash
+	return st.tx.UpdateCase(st.ctx, db.UpdateCaseParams{
+		Subject: st.Subject, ID: st.ID, Was: was, State: st.State, TokenSerial: st.TokenSerial, Device: st.Device,
+		AccountID: st.AccountID, AccountEpoch: st.AccountEpoch, KnownDevice: st.KnownDevice, TouchedAt: st.TouchedAt,
 		ExpiresAt: st.ExpiresAt, HoldBegan: st.HoldBegan, HoldUntil: st.HoldUntil, ClosedAt: st.ClosedAt, Outcome: st.Outcome,
-		ChainSeq: st.head.Seq, ChainHead: st.head.Hash,
-	}))
+		ChainSeq: st.ChainSeq, ChainHead: st.ChainHead,
+	})
+}
+
+// show gives the case as it stands for the caller, unless they get an error.
+func (st *step) show(to *Snapshot, reply error) (err error) {
+	if to != nil && reply == nil {
+		*to, err = st.snapshot()
+	}
+	return err
 }
 
 // record writes an audit entry that moves nothing.
@@ -218,7 +248,7 @@ func (st *step) move(event recovery.Event, data map[string]string) error {
 	st.State = string(to)
 	if to.Closed() {
 		st.ClosedAt, st.Outcome = store.Millis(st.now), nil
-		if _, err := st.tx.ConsumeChallenges(st.ctx, db.ConsumeChallengesParams{Subject: st.Subject, CaseID: st.ID, ConsumedAt: store.Millis(st.now)}); err != nil {
+		if err := st.consumeChallenges(); err != nil {
 			return err
 		}
 		if err := st.note("ended"); err != nil {

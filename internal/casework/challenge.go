@@ -62,13 +62,13 @@ func (st *step) reserved(known bool, rule limit.Rule, key []string) counting {
 
 // StartChallenge starts one channel of a way, or sends it again: the challenge
 // is a row at once, and one job after the commit looks the account up and sends.
-func (s *Service) StartChallenge(ctx context.Context, a Acting, way, name string) error {
-	return s.edit(ctx, a.key(), a.Once, a.May, func(st *step) error {
+func (s *Service) StartChallenge(ctx context.Context, a Acting, way, name string) (Snapshot, error) {
+	return s.act(ctx, a, func(st *step) error {
 		ch, err := st.startable(way, name)
 		if err != nil {
 			return err
 		}
-		sendAs := []string{"send", st.Subject, name, st.Device}
+		sendAs := []string{"send", st.counted(), name, st.Device}
 		rule := messageRule(st.policy)
 		if ch.Info().Contact == "" {
 			rule = startRule
@@ -92,16 +92,23 @@ func (st *step) startable(way, name string) (channel.Channel, error) {
 	}
 	found, ok := st.policy.Way(recovery.Intent(st.Intent), way)
 	ch, known := channel.Get(name)
-	if !ok || !known || !slices.Contains(found.Prove, name) {
+	if !st.takesOver() && (!ok || !slices.Contains(found.Prove, name)) || !known {
 		return nil, recovery.BadInput("error.way.unknown").At("way")
 	}
 	facts, err := st.facts()
 	if err != nil {
 		return nil, err
 	}
-	offered := slices.ContainsFunc(st.policy.Decide(facts).Ways, func(w policy.WayState) bool { return w.Way.Name == way })
+	decision, err := st.decide(facts)
+	if err != nil {
+		return nil, err
+	}
+	offered := slices.ContainsFunc(decision.Ways, func(w policy.WayState) bool {
+		return w.Way.Name == way && slices.Contains(w.Way.Prove, name)
+	})
 	proven := slices.ContainsFunc(facts.Proven, func(e recovery.Evidence) bool { return e.Channel == name })
-	if !offered || proven || (ch.Info().AccountBound && st.AccountID == "") {
+	bound := st.AccountID != "" || st.takesOver() && len(facts.Proven) > 0
+	if !offered || proven || (ch.Info().AccountBound && !bound) {
 		return nil, recovery.Conflict("error.way.closed")
 	}
 	return ch, nil
@@ -109,29 +116,23 @@ func (st *step) startable(way, name string) (channel.Channel, error) {
 
 func (st *step) insertChallenge(way string, ch channel.Channel) error {
 	name := ch.Info().Name
-	live, err := st.tx.LiveChallenges(st.ctx, db.LiveChallengesParams{Subject: st.Subject, CaseID: st.ID})
-	if err != nil {
+	if err := st.consumeChallenges(); err != nil { // one live challenge a case: "try another way" never leaves two doors open (T1)
 		return err
-	}
-	for _, old := range live { // one live challenge a case: "try another way" never leaves two doors open (T1)
-		if _, err := st.tx.ConsumeChallenge(st.ctx, db.ConsumeChallengeParams{
-			Subject: st.Subject, CaseID: st.ID, ID: old.ID, ConsumedAt: store.Millis(st.now),
-		}); err != nil {
-			return err
-		}
 	}
 	id, err := newID()
 	if err != nil {
 		return err
 	}
 	tunables := st.policy.Channel(name)
-	if err := st.tx.InsertChallenge(st.ctx, db.InsertChallengeParams{
+	row := db.Challenge{
 		Subject: st.Subject, CaseID: st.ID, ID: id, Channel: name, Way: way, Destination: st.standIn(name),
 		CreatedAt: store.Millis(st.now), ExpiresAt: store.Millis(st.now.Add(tunables.Valid.Std())),
 		ResendAt: store.Millis(st.now.Add(tunables.Resend.Std())),
-	}); err != nil {
+	}
+	if err := st.tx.InsertChallenge(st.ctx, db.InsertChallengeParams(row)); err != nil {
 		return err
 	}
+	st.seen.live.set(&row)
 	st.keepAlive()
 	if err := st.record("challenge.started", map[string]string{"channel": name, "way": way}); err != nil {
 		return err
@@ -180,10 +181,8 @@ func (s *Service) startChallenge(ctx context.Context, job jobs.Job) error {
 	if err := s.fetchFromHost(ctx, job.Realm, p); err != nil {
 		return err
 	}
-	return s.edit(ctx, key{p.Subject, p.Case}, Once{}, anybody, func(st *step) error {
-		if err := s.Queue.Finish(ctx, st.tx, job); err != nil {
-			return err
-		}
+	// The case's guard is enough for once: whoever comes second finds the channel started.
+	err := s.edit(ctx, key{p.Subject, p.Case}, Once{}, anybody, func(st *step) error {
 		row, err := st.tx.GetChallenge(ctx, db.GetChallengeParams{Subject: st.Subject, CaseID: st.ID, ID: string(p.Challenge)})
 		if err != nil {
 			return err
@@ -193,6 +192,10 @@ func (s *Service) startChallenge(ctx context.Context, job jobs.Job) error {
 		}
 		return st.begin(row)
 	})
+	if recovery.IsKind(err, recovery.KindGone) { // the case is over
+		return nil
+	}
+	return err
 }
 
 // begin starts the channel of a challenge.
@@ -232,9 +235,9 @@ func (st *step) begin(row db.Challenge) error {
 	if to.known {
 		known = 1
 	}
-	if err := store.Moved(st.tx.StartChallenge(st.ctx, db.StartChallengeParams{
+	if err := st.tx.StartChallenge(st.ctx, db.StartChallengeParams{
 		Subject: st.Subject, CaseID: st.ID, ID: row.ID, Data: sealed, Destination: to.destination, Candidates: candidates, KnownDevice: known,
-	})); err != nil {
+	}); err != nil {
 		return err
 	}
 	return st.send(row, to, deliveries, allowed.Allowed)

@@ -80,7 +80,7 @@ func (s *Service) applyAtHost(ctx context.Context, job jobs.Job) error {
 		}
 		st.Outcome = nil
 		if frozen {
-			row, err := st.tx.GetAccount(st.ctx, st.AccountID)
+			row, err := st.account(recovery.AccountID(st.AccountID))
 			if err != nil {
 				return err
 			}
@@ -175,7 +175,7 @@ func (st *step) freezeAtHost(id recovery.AccountID) error {
 	if realm.Directory == nil {
 		return nil
 	}
-	row, err := st.tx.GetAccount(st.ctx, string(id))
+	row, err := st.account(id)
 	if err != nil {
 		return err
 	}

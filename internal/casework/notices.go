@@ -25,7 +25,6 @@ import (
 const (
 	noticeJob  = account.NoticeJob
 	deliverJob = "message.deliver"
-	noteJob    = "account.note"
 )
 
 // delivery is one message that has to go out. Its text is made when it is sent,
@@ -61,12 +60,17 @@ func (st *step) tell(notice string) error {
 
 func (st *step) tellAll(notice string, accounts []recovery.AccountID) error {
 	for _, id := range accounts {
-		if err := st.s.Queue.Enqueue(st.ctx, st.tx, jobs.New{
-			Key: string(id), Kind: noticeJob, Realm: recovery.Realm(st.Realm), Due: st.now,
-			Payload: account.Notice{
-				Account: id, Kind: notice, Intent: recovery.Intent(st.Intent), Subject: recovery.Subject(st.Subject),
-				Case: recovery.CaseID(st.ID), Ref: recovery.CaseRef(st.Ref), At: st.now, Until: store.Time(st.HoldUntil),
-			},
+		row, err := st.account(id)
+		if err != nil {
+			return err
+		}
+		contacts, err := st.contacts(id)
+		if err != nil {
+			return err
+		}
+		if err := st.s.queueNotices(st.ctx, st.tx, st.policy, row, contacts, account.Notice{
+			Account: id, Kind: notice, Intent: recovery.Intent(st.Intent), Subject: recovery.Subject(st.Subject),
+			Case: recovery.CaseID(st.ID), Ref: recovery.CaseRef(st.Ref), At: st.now, Until: store.Time(st.HoldUntil),
 		}); err != nil {
 			return err
 		}
@@ -74,7 +78,8 @@ func (st *step) tellAll(notice string, accounts []recovery.AccountID) error {
 	return st.record("notice.sent", map[string]string{"notice": notice})
 }
 
-// sendNotices is the job that turns a notice into one message a contact on file.
+// sendNotices is the job that turns a notice that no case caused into one message
+// a contact on file.
 func (s *Service) sendNotices(ctx context.Context, job jobs.Job) error {
 	var n account.Notice
 	if err := job.Read(&n); err != nil {
@@ -84,7 +89,7 @@ func (s *Service) sendNotices(ctx context.Context, job jobs.Job) error {
 	if !ok {
 		return recovery.Unavailable("error.unavailable", time.Minute)
 	}
-	err := s.DB.Write(ctx, func(tx *store.Tx) error {
+	return s.DB.Write(ctx, func(tx *store.Tx) error {
 		if err := s.Queue.Finish(ctx, tx, job); err != nil {
 			return err
 		}
@@ -92,42 +97,51 @@ func (s *Service) sendNotices(ctx context.Context, job jobs.Job) error {
 		if err != nil {
 			return err
 		}
-		contacts, err := s.Accounts.Contacts(ctx, tx.Queries, job.Realm, n.Account)
+		contacts, err := s.Accounts.ReadContacts(ctx, tx.Queries, job.Realm, n.Account)
 		if err != nil {
 			return err
 		}
-		if n.Case != "" {
-			former, err := s.Accounts.FormerContacts(ctx, tx.Queries, job.Realm, n.Account, n.At.Add(-p.Notify.Links.Std()))
-			if err != nil {
-				return err
-			}
-			contacts = append(contacts, former...)
-		}
-		link, err := s.noticeLink(job.Realm, n)
-		if err != nil {
-			return err
-		}
-		told := map[string]bool{}
-		for _, c := range contacts {
-			if told[c.Value] {
-				continue // a contact that only moved to another place
-			}
-			told[c.Value] = true
-			if err := s.Queue.Enqueue(ctx, tx, jobs.New{
-				Key: string(n.Account), Kind: deliverJob, Realm: job.Realm, Due: s.Now(),
-				Payload: delivery{
-					Kind: c.Kind, To: c.Value, Message: messagePrefix(c.Kind) + n.Kind, Locale: row.Locale, Purpose: n.Intent,
-					Args: map[string]string{"link": link, "ref": string(n.Ref)}, At: n.At, HoldEnd: n.Until,
-					Until: store.Millis(n.At.Add(p.Notify.Links.Std())),
-				},
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.queueNotices(ctx, tx, p, row, contacts, n)
 	})
-	s.Queue.Wake()
-	return err
+}
+
+// queueNotices queues one message a contact of the account: those on file and,
+// where a case is the cause, those that went lately (T12).
+func (s *Service) queueNotices(ctx context.Context, tx *store.Tx, p *policy.Policy, to db.Account, contacts account.Contacts, n account.Notice) error {
+	all, err := contacts.OnFile()
+	if err != nil {
+		return err
+	}
+	if n.Case != "" {
+		former, err := contacts.Former(n.At.Add(-p.Notify.Links.Std()))
+		if err != nil {
+			return err
+		}
+		all = append(all, former...)
+	}
+	realm := recovery.Realm(to.Realm)
+	link, err := s.noticeLink(realm, n)
+	if err != nil {
+		return err
+	}
+	told := map[string]bool{}
+	for _, c := range all {
+		if told[c.Value] {
+			continue // a contact that only moved to another place
+		}
+		told[c.Value] = true
+		if err := s.Queue.Enqueue(ctx, tx, jobs.New{
+			Key: string(n.Account), Kind: deliverJob, Realm: realm, Due: s.Now(),
+			Payload: delivery{
+				Kind: c.Kind, To: c.Value, Message: messagePrefix(c.Kind) + n.Kind, Locale: to.Locale, Purpose: n.Intent,
+				Args: map[string]string{"link": link, "ref": string(n.Ref)}, At: n.At, HoldEnd: n.Until,
+				Until: store.Millis(n.At.Add(p.Notify.Links.Std())),
+			},
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func messagePrefix(kind recovery.ContactKind) string {
@@ -214,7 +228,7 @@ func (s *Service) compose(job jobs.Job, d delivery) (notify.Message, error) {
 	}
 	name := realmName(p, d.Locale)
 	args := map[string]any{
-		"realm": name, "host": origin.Hostname(), "at": d.At, "until": d.HoldEnd,
+		"realm": i18n.Both{i18n.Chinese: realmName(p, i18n.Chinese), i18n.English: realmName(p, i18n.English)}, "host": origin.Hostname(), "at": d.At, "until": d.HoldEnd,
 		"purpose": "", "what": "", "minutes": strconv.Itoa(int(s.validity(job, d).Minutes())),
 	}
 	if d.Purpose != "" {
@@ -260,58 +274,36 @@ func (s *Service) validity(job jobs.Job, d delivery) time.Duration {
 	return p.Channel("email-link").Valid.Std()
 }
 
-type notePayload struct {
-	Account recovery.AccountID `json:"account"`
-	Subject recovery.Subject   `json:"subject"`
-	Case    recovery.CaseID    `json:"case"`
-	Ref     recovery.CaseRef   `json:"ref"`
-	Event   string             `json:"event"` // bound or ended
-	State   recovery.State     `json:"state"`
-}
-
-// note queues the entry about the case on its account's own chain; the account
-// may be on another shard, so it is not part of the case's transaction.
+// note writes the case's binding or end on its account's own chain. The account
+// may be on another shard than the case; docs/decisions/010-binding-in-one-step.md
+// says why it is the same transaction all the same.
 func (st *step) note(event string) error {
-	if st.AccountID == "" {
+	if st.AccountID == "" || st.noted {
 		return nil
 	}
-	return st.s.Queue.Enqueue(st.ctx, st.tx, jobs.New{
-		Key: st.AccountID, Kind: noteJob, Realm: recovery.Realm(st.Realm), Due: st.now,
-		Payload: notePayload{
-			Account: recovery.AccountID(st.AccountID), Subject: recovery.Subject(st.Subject), Case: recovery.CaseID(st.ID),
-			Ref: recovery.CaseRef(st.Ref), Event: event, State: recovery.State(st.State),
-		},
-	})
+	return st.editAccount(recovery.AccountID(st.AccountID), func(e *account.Edit) error { return st.noteOn(e, event) })
 }
 
-// noteAccount is the job that writes that entry.
-func (s *Service) noteAccount(ctx context.Context, job jobs.Job) error {
-	var n notePayload
-	if err := job.Read(&n); err != nil {
-		return err
-	}
-	err := s.DB.Write(ctx, func(tx *store.Tx) error {
-		if err := s.Queue.Finish(ctx, tx, job); err != nil {
-			return err
+// noteOn does so on an account that is being changed anyway.
+func (st *step) noteOn(e *account.Edit, event string) error {
+	state := recovery.State(st.State)
+	if event == "ended" {
+		st.noted = true
+		if state == recovery.StateApplying { // the account is changed first, and the case completes with it
+			state = recovery.StateCompleted
 		}
-		if err := tx.BindAccountCase(ctx, db.BindAccountCaseParams{
-			AccountID: string(n.Account), CaseID: string(n.Case), Subject: string(n.Subject), BoundAt: store.Millis(s.Now()),
+		if err := st.tx.EndAccountCase(st.ctx, db.EndAccountCaseParams{
+			AccountID: string(e.ID), CaseID: st.ID, EndedAt: store.Millis(st.now), EndState: string(state),
 		}); err != nil {
 			return err
 		}
-		if n.Event == "ended" {
-			if err := tx.EndAccountCase(ctx, db.EndAccountCaseParams{
-				AccountID: string(n.Account), CaseID: string(n.Case), EndedAt: store.Millis(s.Now()), EndState: string(n.State),
-			}); err != nil {
-				return err
-			}
-		}
-		return s.Accounts.Edit(ctx, tx, n.Account, func(e *account.Edit) error {
-			e.Record(ctx, "case."+n.Event, map[string]string{"case": string(n.Ref), "state": string(n.State)})
-			return nil
-		})
-	})
-	return err
+	} else if err := st.tx.BindAccountCase(st.ctx, db.BindAccountCaseParams{
+		AccountID: string(e.ID), CaseID: st.ID, Subject: st.Subject, BoundAt: store.Millis(st.now),
+	}); err != nil {
+		return err
+	}
+	e.Record(st.ctx, "case."+event, map[string]string{"case": st.Ref, "state": string(state)})
+	return nil
 }
 
 // tellHost is the job that posts one event to the host, in the account's order:
@@ -324,12 +316,12 @@ func (s *Service) tellHost(ctx context.Context, job jobs.Job) error {
 	if realm.Events == "" {
 		return nil
 	}
-	var event account.Event
-	if err := job.Read(&event); err != nil {
+	event, err := account.ReadEvent(job)
+	if err != nil {
 		return err
 	}
 	var earlier int64
-	err := s.DB.Read(ctx, func(q *db.Queries) (err error) {
+	err = s.DB.Read(ctx, func(q *db.Queries) (err error) {
 		earlier, err = q.EarlierJobs(ctx, db.EarlierJobsParams{Key: job.Key, Kind: job.Kind, ID: job.ID})
 		return err
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/wanbi/wanbi/internal/audit"
@@ -110,11 +111,8 @@ func (s *Service) insert(ctx context.Context, tx *store.Tx, p *policy.Policy, in
 	if err := insertCase(ctx, tx, row); err != nil {
 		return Opened{}, err
 	}
-	err = tx.InsertCaseRef(ctx, db.InsertCaseRefParams{Ref: row.Ref, Subject: row.Subject, CaseID: raw})
-	if store.Duplicate(err) {
-		return Opened{}, store.ErrStale // the reference is taken: begin again with another
-	}
-	return out, err
+	// A reference that is taken is a lost race: the step begins again with another.
+	return out, tx.InsertCaseRef(ctx, db.InsertCaseRefParams{Ref: row.Ref, Subject: row.Subject, CaseID: raw})
 }
 
 func insertCase(ctx context.Context, tx *store.Tx, row db.Case) error {
@@ -137,8 +135,7 @@ func (s *Service) count(ctx context.Context, tx *store.Tx, rule limit.Rule, part
 // uncount takes back a try that was refused without a look: it sent nothing and
 // checked nothing, so it must not use up what its owner has left.
 func (s *Service) uncount(ctx context.Context, tx *store.Tx, parts ...string) error {
-	_, err := tx.Uncount(ctx, s.Keys.CountKey(parts...))
-	return err
+	return tx.Uncount(ctx, s.Keys.CountKey(parts...))
 }
 
 // countNetwork counts what one network caused. Past the limit the reply asks to wait.
@@ -157,8 +154,46 @@ const realmBuckets = 8
 // tells whether holds have to grow (T6).
 func (s *Service) countRealm(ctx context.Context, tx *store.Tx, realm recovery.Realm, subject string) error {
 	bucket := strconv.Itoa(limit.Bucket(subject, realmBuckets))
+	s.attacks.forget(realm)
 	_, err := s.count(ctx, tx, limit.Rule{}, "realm", string(realm), bucket)
 	return err
+}
+
+// attacks remembers for a moment which realms are under attack: every step asks,
+// and the answer changes slowly.
+type attacks struct {
+	mu    sync.Mutex
+	known map[recovery.Realm]attack
+}
+
+type attack struct {
+	at    time.Time
+	under bool
+}
+
+// attackKnown is how long what other nodes count may stay unseen.
+const attackKnown = time.Second
+
+func (a *attacks) get(realm recovery.Realm, now time.Time) (under, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	one, ok := a.known[realm]
+	return one.under, ok && !now.Before(one.at) && now.Before(one.at.Add(attackKnown))
+}
+
+func (a *attacks) put(realm recovery.Realm, one attack) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.known == nil {
+		a.known = map[recovery.Realm]attack{}
+	}
+	a.known[realm] = one
+}
+
+func (a *attacks) forget(realm recovery.Realm) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.known, realm)
 }
 
 // underAttack reads the realm-wide counter.
@@ -167,16 +202,21 @@ func (s *Service) underAttack(ctx context.Context, tx *store.Tx, p *policy.Polic
 	if most == 0 {
 		return false, nil
 	}
+	now := s.Now()
+	if under, ok := s.attacks.get(p.Realm.ID, now); ok {
+		return under, nil
+	}
 	var keys [realmBuckets]string
 	for bucket := range keys {
 		keys[bucket] = s.Keys.CountKey("realm", string(p.Realm.ID), strconv.Itoa(bucket))
 	}
 	sum, err := tx.SumHour(ctx, db.SumHourParams{
-		Since: store.Millis(s.Now()) - time.Hour.Milliseconds(),
+		Since: store.Millis(now) - time.Hour.Milliseconds(),
 		K0:    keys[0], K1: keys[1], K2: keys[2], K3: keys[3], K4: keys[4], K5: keys[5], K6: keys[6], K7: keys[7],
 	})
 	if err != nil {
 		return false, err
 	}
+	s.attacks.put(p.Realm.ID, attack{now, sum > most})
 	return sum > most, nil
 }

@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
-
 	"github.com/wanbi/wanbi/internal/account"
 	"github.com/wanbi/wanbi/internal/policy"
 	"github.com/wanbi/wanbi/internal/recovery"
@@ -30,16 +28,16 @@ func (Taking) GoString() string { return "taking" }
 
 // TakeOutcome gives what the case is for: it sets the new secret, shows the
 // account, or unlocks. Hashing runs before the transaction.
-func (s *Service) TakeOutcome(ctx context.Context, in Taking) error {
+func (s *Service) TakeOutcome(ctx context.Context, in Taking) (Snapshot, error) {
 	row, err := s.peek(ctx, in.Acting)
 	if err != nil {
-		return err
+		return Snapshot{}, err
 	}
 	hash, prepared, err := s.prepare(ctx, row, in.Secret)
 	if err != nil {
-		return err
+		return Snapshot{}, err
 	}
-	return s.edit(ctx, in.key(), in.Once, in.May, func(st *step) error {
+	return s.act(ctx, in.Acting, func(st *step) error {
 		if err := st.takeable(); err != nil {
 			return err
 		}
@@ -200,9 +198,12 @@ func (st *step) apply(hash, device string) error {
 	if err != nil {
 		return err
 	}
-	cleared := st.clears(facts)
+	cleared := slices.DeleteFunc(st.clears(facts), func(reason recovery.LockReason) bool {
+		// Failures below the lockout do not show among the locks.
+		return reason != recovery.LockTooManyFailures && !slices.Contains(facts.Locks, reason)
+	})
 	reset := recovery.Intent(st.Intent) == recovery.IntentResetPassword
-	return st.s.Accounts.Edit(st.ctx, st.tx, recovery.AccountID(st.AccountID), func(e *account.Edit) error {
+	return st.editAccount(recovery.AccountID(st.AccountID), func(e *account.Edit) error {
 		if e.Epoch != st.AccountEpoch {
 			return store.ErrStale // another recovery of the account was first: begin again and find the case void
 		}
@@ -213,12 +214,18 @@ func (st *step) apply(hash, device string) error {
 			}
 		}
 		unlocked := e.Unlock(st.ctx, cleared, recovery.CaseRef(st.Ref), by)
+		if unlocked > 0 {
+			st.seen.locks.known = false
+		}
 		if reset || unlocked > 0 { // who unlocks what is not locked makes nobody's case void
 			e.Epoch++
 		}
 		e.LastSignInAt, e.WarnedAt = store.Millis(st.now), 0 // the owner is back: dormancy counts from here
 		st.AccountEpoch = e.Epoch
 		e.Record(st.ctx, "recovered", map[string]string{"case": st.Ref, "intent": st.Intent})
+		if err := st.noteOn(e, "ended"); err != nil {
+			return err
+		}
 		if !reset { // an unlock may ask for less than a reset, so it earns less
 			return nil
 		}
@@ -252,6 +259,3 @@ func (st *step) complete() error {
 	}
 	return st.tell(notice)
 }
-
-// NewDevice makes the ID of a browser for its device cookie.
-func NewDevice() string { return uuid.NewString() }

@@ -28,17 +28,12 @@ func (st *step) facts() (policy.Facts, error) {
 	if st.AccountID == "" {
 		return f, nil
 	}
-	id := recovery.AccountID(st.AccountID)
-	contacts, err := st.s.Accounts.Contacts(st.ctx, st.tx.Queries, recovery.Realm(st.Realm), id)
+	contacts, err := st.contacts(recovery.AccountID(st.AccountID))
 	if err != nil {
 		return f, err
 	}
-	former, err := st.s.Accounts.FormerContacts(st.ctx, st.tx.Queries, recovery.Realm(st.Realm), id, st.now.Add(-st.policy.Hold.ContactChanged.Within.Std()))
-	if err != nil {
-		return f, err
-	}
-	f.ContactChangedAt = account.LastContactChange(append(contacts, former...))
-	locks, err := st.s.Accounts.Locks(st.ctx, st.tx.Queries, id)
+	f.ContactChangedAt = contacts.LastChange(st.now.Add(-st.policy.Hold.ContactChanged.Within.Std()))
+	locks, err := st.locks()
 	for _, lock := range locks {
 		f.Locks = append(f.Locks, lock.Reason)
 	}
@@ -47,24 +42,42 @@ func (st *step) facts() (policy.Facts, error) {
 
 // proven gives the evidence and the accounts that all of it may be about.
 func (st *step) proven() ([]recovery.Evidence, []candidate, error) {
-	rows, err := st.tx.ListEvidence(st.ctx, db.ListEvidenceParams{Subject: st.Subject, CaseID: st.ID})
+	proofs, err := st.seen.proofs.get(st.readProofs)
 	if err != nil {
 		return nil, nil, err
 	}
 	var out []recovery.Evidence
 	var common []candidate
-	for i, row := range rows {
-		candidates, err := st.openCandidates(row.ID, row.Candidates)
-		if err != nil {
-			return nil, nil, err
-		}
+	for i, p := range proofs {
 		if i == 0 {
-			common = candidates
+			common = p.candidates
 		}
-		common = slices.DeleteFunc(slices.Clone(common), func(c candidate) bool { return !slices.Contains(candidates, c) })
-		out = append(out, evidence(row))
+		common = slices.DeleteFunc(slices.Clone(common), func(c candidate) bool { return !slices.Contains(p.candidates, c) })
+		out = append(out, p.Evidence)
 	}
 	return out, common, nil
+}
+
+// proof is one piece of evidence and the accounts that it is about.
+type proof struct {
+	recovery.Evidence
+	candidates []candidate
+}
+
+func (st *step) readProofs() ([]proof, error) {
+	rows, err := st.tx.ListEvidence(st.ctx, db.ListEvidenceParams{Subject: st.Subject, CaseID: st.ID})
+	if err != nil {
+		return nil, err
+	}
+	var out []proof
+	for _, row := range rows {
+		candidates, err := st.openCandidates(row.ID, row.Candidates)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, proof{evidence(row), candidates})
+	}
+	return out, nil
 }
 
 func evidence(row db.Evidence) recovery.Evidence {
@@ -77,6 +90,9 @@ func evidence(row db.Evidence) recovery.Evidence {
 // progress takes the case as far as its evidence carries it: to its account, to
 // the hold, or to a shorter hold.
 func (st *step) progress() error {
+	if st.takesOver() {
+		return st.takeOver()
+	}
 	_, common, err := st.proven()
 	if err != nil {
 		return err
@@ -178,10 +194,13 @@ func (st *step) tellStarted(bound bool) error {
 }
 
 // Choose binds a case whose proven contact belongs to several accounts.
-func (s *Service) Choose(ctx context.Context, a Acting, chosen recovery.AccountID) error {
-	return s.edit(ctx, a.key(), a.Once, a.May, func(st *step) error {
+func (s *Service) Choose(ctx context.Context, a Acting, chosen recovery.AccountID) (Snapshot, error) {
+	return s.act(ctx, a, func(st *step) error {
 		if recovery.State(st.State) != recovery.StateOpen && recovery.State(st.State) != recovery.StateHeld {
 			return recovery.Conflict("error.case.closed")
+		}
+		if st.takesOver() {
+			return recovery.Conflict("error.choice.unknown")
 		}
 		_, common, err := st.proven()
 		if err != nil {

@@ -168,9 +168,9 @@ func TestT01_ALinkMovesTheCaseAndRevokesTheOpener(t *testing.T) {
 		opened, err := d.Claimant.ConfirmLink(ctx, from(2), token)
 		d.check(err)
 		_, err = d.Claimant.View(ctx, stranger.from, stranger.who)
-		want(t, err, recovery.KindUnknown, "error.case.unknown")
-		want(t, stranger.outcome(goodPassword), recovery.KindUnknown, "error.case.unknown")
-		want(t, stranger.cancel(), recovery.KindUnknown, "error.case.unknown")
+		want(t, err, recovery.KindUnknown, "error.case.elsewhere")
+		want(t, stranger.outcome(goodPassword), recovery.KindUnknown, "error.case.elsewhere")
+		want(t, stranger.cancel(), recovery.KindUnknown, "error.case.elsewhere")
 		_, err = d.Claimant.ConfirmLink(ctx, from(3), token)
 		want(t, err, recovery.KindGone, "error.link.expired")
 		owner := &claim{d: d, from: from(2), who: opened.Credentials}

@@ -221,6 +221,20 @@ func TestT26_RandomWalksLeaveAWholeRecord(t *testing.T) {
 	})
 }
 
+// FuzzWalks looks for such a walk for as long as it is let.
+func FuzzWalks(f *testing.F) {
+	f.Add([]byte("a walk"))
+	f.Fuzz(func(t *testing.T, seed []byte) {
+		d := newDesk(t, store.SQLite, []string{faithful, hardened})
+		rapid.MakeFuzz(func(rt *rapid.T) { d.walk(rt, 1) })(t, seed)
+		d.settle()
+		report, err := d.Log.Verify(ctx, nil)
+		if err != nil || len(report.Problems) > 0 || report.Pending > 0 {
+			t.Fatalf("%v %+v", err, report)
+		}
+	})
+}
+
 // walk lets two people and a guest act on one account at random.
 func (d *desk) walk(rt *rapid.T, n int) {
 	realm := rapid.SampledFrom(d.Options.Realms).Draw(rt, "realm")
@@ -235,11 +249,11 @@ func (d *desk) walk(rt *rapid.T, n int) {
 			cases = append(cases, in.open(rapid.SampledFrom(recovery.Intents).Draw(rt, "intent"), name, from(n*40+len(cases))))
 		}
 		c := rapid.SampledFrom(cases).Draw(rt, "case")
-		switch rapid.IntRange(0, 8).Draw(rt, "act") {
+		switch rapid.IntRange(0, 9).Draw(rt, "act") {
 		case 0, 1:
-			_ = c.tryStart("phone", "sms-code")
+			_ = c.startAny("sms-code", "phone")
 		case 2:
-			_ = c.tryStart("email", "email-code")
+			_ = c.startAny("email-code", "email")
 		case 3, 4:
 			if v, err := d.Claimant.View(ctx, c.from, c.who); err == nil && v.Challenge != nil {
 				address := map[string]string{"sms-code": phone, "email-code": email}[v.Challenge.Channel]
@@ -260,6 +274,8 @@ func (d *desk) walk(rt *rapid.T, n int) {
 		case 8:
 			span := rapid.SampledFrom([]time.Duration{time.Minute, time.Hour, 24 * time.Hour}).Draw(rt, "span")
 			d.check(d.Advance(span))
+		case 9:
+			cases = append(cases, in.takeOver(c.ref, from(n*40+len(cases))))
 		}
 		d.settle()
 		for i, c := range cases {
@@ -270,6 +286,16 @@ func (d *desk) walk(rt *rapid.T, n int) {
 			states[i] = row.State
 		}
 	}
+}
+
+// startAny starts a channel by the way of that name, or as a takeover has it.
+func (c *claim) startAny(channel, way string) (err error) {
+	for _, way := range []string{way, channel, "takeover"} {
+		if err = c.tryStart(way, channel); err == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 // lastCode is the newest code sent there, or one that was not.

@@ -2,6 +2,7 @@ package casework
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,8 +17,8 @@ import (
 )
 
 // Cancel stops a case for its claimant.
-func (s *Service) Cancel(ctx context.Context, a Acting) error {
-	return s.edit(ctx, a.key(), a.Once, a.May, func(st *step) error { return st.cancel("claimant") })
+func (s *Service) Cancel(ctx context.Context, a Acting) (Snapshot, error) {
+	return s.act(ctx, a, func(st *step) error { return st.cancel("claimant") })
 }
 
 func (st *step) cancel(by string) error {
@@ -74,8 +75,7 @@ func (s *Service) OpenStopLink(ctx context.Context, token string) (StopLink, rec
 // Disavowed reports whether the account behind the link is frozen already.
 func (s *Service) Disavowed(ctx context.Context, link StopLink) (frozen bool, err error) {
 	err = s.DB.Read(ctx, func(q *db.Queries) error {
-		st := &step{ctx: ctx, tx: &store.Tx{Queries: q}}
-		frozen, err = st.frozen(link.Account)
+		frozen, err = s.frozen(ctx, q, link.Account)
 		return err
 	})
 	return frozen, err
@@ -118,11 +118,11 @@ func (st *step) secondCancel(id recovery.AccountID) error {
 // Sessions end, trusted devices are forgotten, whatever was sent is void, and a
 // linked case waits for a person.
 func (st *step) disavow(id recovery.AccountID) error {
-	frozen, err := st.frozen(id)
+	frozen, err := st.s.frozen(st.ctx, st.tx.Queries, id)
 	if err != nil || frozen {
 		return err
 	}
-	if err := st.s.Accounts.Edit(st.ctx, st.tx, id, func(e *account.Edit) error {
+	if err := st.editAccount(id, func(e *account.Edit) error {
 		by := "owner, after case " + st.Ref
 		e.Lock(st.ctx, recovery.LockDisavowed, recovery.CaseRef(st.Ref), by)
 		e.EndSessions(st.ctx, recovery.CaseRef(st.Ref), by)
@@ -130,8 +130,7 @@ func (st *step) disavow(id recovery.AccountID) error {
 		if recovery.State(st.State) == recovery.StateApplying {
 			st.AccountEpoch = e.Epoch // a person looks at it: it is not void
 		}
-		_, err := st.tx.RevokeDevices(st.ctx, db.RevokeDevicesParams{AccountID: string(id), RevokedAt: store.Millis(st.now)})
-		return err
+		return st.tx.RevokeDevices(st.ctx, db.RevokeDevicesParams{AccountID: string(id), RevokedAt: store.Millis(st.now)})
 	}); err != nil {
 		return err
 	}
@@ -153,14 +152,9 @@ func (st *step) disavow(id recovery.AccountID) error {
 	return st.tellAll(account.NoticeDisavowed, []recovery.AccountID{id})
 }
 
-func (st *step) frozen(id recovery.AccountID) (bool, error) {
-	locks, err := st.tx.ListLocks(st.ctx, string(id))
-	for _, lock := range locks {
-		if lock.Reason == string(recovery.LockDisavowed) {
-			return true, nil
-		}
-	}
-	return false, err
+func (s *Service) frozen(ctx context.Context, q *db.Queries, id recovery.AccountID) (bool, error) {
+	locks, err := s.Accounts.Locks(ctx, q, id)
+	return slices.ContainsFunc(locks, func(l recovery.Lock) bool { return l.Reason == recovery.LockDisavowed }), err
 }
 
 // link opens the case in which a person looks at what happened.
@@ -174,7 +168,7 @@ func (st *step) link(id recovery.AccountID, why string) error {
 	row.State, row.AccountID, row.Outcome = string(recovery.StateInReview), string(id), nil
 	row.OpenedAt, row.TouchedAt, row.ExpiresAt = store.Millis(st.now), store.Millis(st.now), 0
 	row.HoldBegan, row.HoldUntil, row.ClosedAt, row.Device, row.KnownDevice = 0, 0, 0, "", 0
-	owner, err := st.tx.GetAccount(st.ctx, string(id))
+	owner, err := st.account(id)
 	if err != nil {
 		return err
 	}

@@ -28,8 +28,11 @@ type Snapshot struct {
 	Candidates []recovery.AccountID
 	Live       *db.Challenge
 	Locks      []recovery.Lock
+	Contacts   []recovery.Contact    // of the chosen account, on file
 	Blocked    []recovery.LockReason // locks that this case cannot get past
 	Clears     []recovery.LockReason // locks that completing it clears
+	// Moved is where a completed takeover leads, nil for other cases.
+	Moved *Moved
 	// HostTold is when nothing waits to be told to the host any more.
 	HostTold bool
 }
@@ -71,8 +74,16 @@ func (st *step) snapshot() (Snapshot, error) {
 	if err != nil {
 		return out, err
 	}
-	out.Proven, out.Decision = facts.Proven, st.policy.Decide(facts)
-	if st.AccountID == "" {
+	out.Proven = facts.Proven
+	if out.Decision, err = st.decide(facts); err != nil {
+		return out, err
+	}
+	if out.Moved, err = st.movedTo(); err != nil {
+		return out, err
+	}
+	switch {
+	case st.takesOver(): // what it proved says nothing of accounts
+	case st.AccountID == "":
 		_, common, err := st.proven()
 		if err != nil {
 			return out, err
@@ -80,24 +91,34 @@ func (st *step) snapshot() (Snapshot, error) {
 		for _, c := range common {
 			out.Candidates = append(out.Candidates, c.Account)
 		}
-	} else if err := st.snapshotAccount(&out, facts); err != nil {
-		return out, err
+	default:
+		if err := st.snapshotAccount(&out, facts); err != nil {
+			return out, err
+		}
 	}
-	live, err := st.tx.LiveChallenges(st.ctx, db.LiveChallengesParams{Subject: st.Subject, CaseID: st.ID})
-	if len(live) > 0 {
-		out.Live = &live[len(live)-1]
-	}
+	out.Live, err = st.liveChallenge()
 	return out, err
 }
 
 func (st *step) snapshotAccount(out *Snapshot, facts policy.Facts) (err error) {
-	if out.Locks, err = st.s.Accounts.Locks(st.ctx, st.tx.Queries, recovery.AccountID(st.AccountID)); err != nil {
+	if out.Locks, err = st.locks(); err != nil {
 		return err
 	}
 	out.Blocked, out.Clears = st.blocked(facts), st.clears(facts)
-	waiting, err := st.tx.EarlierJobs(st.ctx, db.EarlierJobsParams{Key: st.AccountID, Kind: account.EventJob, ID: "~"})
+	contacts, err := st.contacts(recovery.AccountID(st.AccountID))
+	if err != nil {
+		return err
+	}
+	if out.Contacts, err = contacts.OnFile(); err != nil {
+		return err
+	}
 	realm, _ := st.s.Realms.Get(recovery.Realm(st.Realm))
-	out.HostTold = waiting == 0 || realm.Events == ""
+	if realm.Events == "" {
+		out.HostTold = true
+		return nil
+	}
+	waiting, err := st.tx.EarlierJobs(st.ctx, db.EarlierJobsParams{Key: st.AccountID, Kind: account.EventJob, ID: "~"})
+	out.HostTold = waiting == 0
 	return err
 }
 

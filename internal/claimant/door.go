@@ -44,6 +44,23 @@ func (d *Door) token(id recovery.CaseID, serial int64) string {
 	return d.Keys.Mac(purposeToken, string(id), strconv.FormatInt(serial, 10))
 }
 
+func (d *Door) isToken(token, id string, serial int64) bool {
+	return d.Keys.MacEqual(token, purposeToken, id, strconv.FormatInt(serial, 10))
+}
+
+// earlierTokens is how many moves back a revoked token is still told where its case went.
+const earlierTokens = 8
+
+// wasToken reports whether the token was the case's before it moved to another browser.
+func (d *Door) wasToken(token string, row db.Case) bool {
+	for serial := row.TokenSerial - 1; serial > 0 && serial >= row.TokenSerial-earlierTokens; serial-- {
+		if d.isToken(token, row.ID, serial) {
+			return true
+		}
+	}
+	return false
+}
+
 // acting opens the credentials.
 func (d *Door) acting(from Caller, who Credentials, request ...string) (casework.Acting, error) {
 	opened, ok := d.Keys.OpenID(purposeCase, who.Case)
@@ -53,10 +70,13 @@ func (d *Door) acting(from Caller, who Credentials, request ...string) (casework
 	return casework.Acting{
 		Subject: opened.Subject(), ID: recovery.CaseID(opened.ID),
 		May: func(row db.Case) error {
-			if row.TokenSerial == 0 || !d.Keys.MacEqual(who.Token, purposeToken, row.ID, strconv.FormatInt(row.TokenSerial, 10)) {
-				return recovery.Unknown("error.case.unknown")
+			switch {
+			case row.TokenSerial > 0 && d.isToken(who.Token, row.ID, row.TokenSerial):
+				return nil
+			case d.wasToken(who.Token, row):
+				return recovery.Unknown("error.case.elsewhere")
 			}
-			return nil
+			return recovery.Unknown("error.case.unknown")
 		},
 		Once: d.once(from.Key, who.Token, request...),
 	}, nil
@@ -104,6 +124,20 @@ func (d *Door) Open(ctx context.Context, from Caller, req OpenRequest) (Opened, 
 	return d.opened(opened.Subject, opened.ID, opened.Ref, opened.Serial)
 }
 
+// TakeOver opens a takeover: a case of its own that proves again what the case
+// with the reference rests on, and moves that case here. It sends nothing, and
+// the answer is the same whether there is such a case or not.
+func (d *Door) TakeOver(ctx context.Context, from Caller, realm recovery.Realm, ref string) (Opened, error) {
+	opened, err := d.Cases.TakeOver(ctx, casework.TakingOver{
+		Realm: realm, Ref: ref, Locale: locale(from), Device: d.device(from.Device), Network: from.Network,
+		Once: d.once(from.Key, from.Key, "take-over", string(realm), ref),
+	})
+	if err != nil {
+		return Opened{}, err
+	}
+	return d.opened(opened.Subject, opened.ID, opened.Ref, opened.Serial)
+}
+
 func (d *Door) opened(subject recovery.Subject, id recovery.CaseID, ref recovery.CaseRef, serial int64) (Opened, error) {
 	external, err := d.Keys.SealID(purposeCase, string(subject), string(id), nil)
 	if err != nil {
@@ -118,7 +152,7 @@ func (d *Door) View(ctx context.Context, from Caller, who Credentials) (CaseView
 	if err != nil {
 		return CaseView{}, err
 	}
-	return d.view(ctx, a, who.Case)
+	return d.shown(ctx, who.Case)(d.Cases.Snapshot(ctx, a))
 }
 
 // StartChallenge starts, or sends again, one channel of a way. This is what sends.
@@ -127,10 +161,7 @@ func (d *Door) StartChallenge(ctx context.Context, from Caller, who Credentials,
 	if err != nil {
 		return CaseView{}, err
 	}
-	if err := d.Cases.StartChallenge(ctx, a, way, name); err != nil {
-		return CaseView{}, err
-	}
-	return d.view(ctx, a, who.Case)
+	return d.shown(ctx, who.Case)(d.Cases.StartChallenge(ctx, a, way, name))
 }
 
 // Answer checks the answer to a live challenge. Codes are {"code": …}; real-name
@@ -148,12 +179,9 @@ func (d *Door) Answer(ctx context.Context, from Caller, who Credentials, challen
 	if !ok || opened.Subject() != a.Subject {
 		return CaseView{}, recovery.NotFound("error.challenge.unknown")
 	}
-	if err := d.Cases.Answer(ctx, casework.Answering{
+	return d.shown(ctx, who.Case)(d.Cases.Answer(ctx, casework.Answering{
 		Acting: a, Challenge: recovery.ChallengeID(opened.ID), Answer: channel.Answer(answer), Network: from.Network,
-	}); err != nil {
-		return CaseView{}, err
-	}
-	return d.view(ctx, a, who.Case)
+	}))
 }
 
 // Choose binds the case to one of the accounts of a proven contact. It is final.
@@ -166,10 +194,7 @@ func (d *Door) Choose(ctx context.Context, from Caller, who Credentials, choice 
 	if !ok || opened.Subject() != a.Subject {
 		return CaseView{}, recovery.Conflict("error.choice.unknown")
 	}
-	if err := d.Cases.Choose(ctx, a, recovery.AccountID(opened.ID)); err != nil {
-		return CaseView{}, err
-	}
-	return d.view(ctx, a, who.Case)
+	return d.shown(ctx, who.Case)(d.Cases.Choose(ctx, a, recovery.AccountID(opened.ID)))
 }
 
 // Outcome is a case after its outcome was taken.
@@ -189,13 +214,15 @@ func (d *Door) TakeOutcome(ctx context.Context, from Caller, who Credentials, se
 	}
 	device := d.device(from.Device)
 	if device == "" {
-		device = casework.NewDevice()
+		// From the case, so that a repeat after a lost answer gives the browser the
+		// same one that was noted.
+		device = d.Keys.CountKey("device", string(a.ID), who.Token)
 	}
-	if err := d.Cases.TakeOutcome(ctx, casework.Taking{Acting: a, Secret: secret, Device: device}); err != nil {
+	view, err := d.shown(ctx, who.Case)(d.Cases.TakeOutcome(ctx, casework.Taking{Acting: a, Secret: secret, Device: device}))
+	if err != nil {
 		return Outcome{}, err
 	}
-	view, err := d.view(ctx, a, who.Case)
-	return Outcome{View: view, Device: d.deviceCookie(device)}, err
+	return Outcome{View: view, Device: d.deviceCookie(device)}, nil
 }
 
 // Cancel stops the case.
@@ -204,10 +231,7 @@ func (d *Door) Cancel(ctx context.Context, from Caller, who Credentials) (CaseVi
 	if err != nil {
 		return CaseView{}, err
 	}
-	if err := d.Cases.Cancel(ctx, a); err != nil {
-		return CaseView{}, err
-	}
-	return d.view(ctx, a, who.Case)
+	return d.shown(ctx, who.Case)(d.Cases.Cancel(ctx, a))
 }
 
 // LinkView is what the page behind an e-mailed proof link shows.
@@ -267,15 +291,15 @@ func (d *Door) ConfirmLink(ctx context.Context, from Caller, token string) (Open
 		return Opened{}, err
 	}
 	link.acting.Once = d.once(from.Key, token, "confirm-link", token)
-	if err := d.Cases.Answer(ctx, casework.Answering{
+	s, err := d.Cases.Answer(ctx, casework.Answering{
 		Acting: link.acting, Challenge: link.challenge, Answer: channel.Answer{"secret": link.secret}, Network: from.Network,
 		Move: true, Device: d.device(from.Device),
-	}); err != nil {
+	})
+	if err != nil {
 		return Opened{}, linkError(err)
 	}
-	s, err := d.Cases.Snapshot(ctx, link.acting)
-	if err != nil {
-		return Opened{}, err
+	if s.Moved != nil {
+		return d.opened(s.Case.Subject, s.Moved.Case, s.Case.Ref, s.Moved.Serial)
 	}
 	return d.opened(s.Case.Subject, s.Case.ID, s.Case.Ref, s.Row.TokenSerial)
 }

@@ -13,16 +13,26 @@ import (
 	"github.com/wanbi/wanbi/internal/secret"
 )
 
-// view reads the case and shapes it to what its claimant may learn.
-func (d *Door) view(ctx context.Context, a casework.Acting, external string) (CaseView, error) {
-	s, err := d.Cases.Snapshot(ctx, a)
-	if err != nil {
-		return CaseView{}, err
+// shown shapes what a step gave, for the case that the caller knows by this ID.
+func (d *Door) shown(ctx context.Context, external string) func(casework.Snapshot, error) (CaseView, error) {
+	return func(s casework.Snapshot, err error) (CaseView, error) {
+		if err != nil {
+			return CaseView{}, err
+		}
+		return d.view(ctx, s, external)
 	}
+}
+
+// view shapes a case to what its claimant may learn.
+func (d *Door) view(ctx context.Context, s casework.Snapshot, external string) (CaseView, error) {
+	var err error
 	v := CaseView{
 		Case: external, Ref: s.Case.Ref, Realm: s.Case.Realm, Intent: s.Case.Intent, State: s.State, Turn: s.State.Turn(),
 		Identifier: identifier.Mask(s.Typed), IdentifierKind: s.Typed.Kind,
 		OpenedAt: s.Case.OpenedAt, ExpiresAt: s.Case.ExpiresAt, HoldBegan: s.Case.HoldBegan, HoldUntil: s.Case.HoldUntil,
+	}
+	if s.Case.Intent == recovery.IntentTakeover {
+		return d.takeover(s, v)
 	}
 	v.Step = nextStep(s)
 	if v.Step == StepWays || v.Step == StepProve || v.Step == StepWait {
@@ -41,10 +51,32 @@ func (d *Door) view(ctx context.Context, a casework.Acting, external string) (Ca
 	case StepUnlock, StepPerson:
 		v.Locks = lockViews(s)
 	}
-	if err != nil {
+	showNotified(s, &v)
+	return v, err
+}
+
+// takeover shapes a takeover. It shows the number as it was typed, and nothing of
+// the case that has it.
+func (d *Door) takeover(s casework.Snapshot, v CaseView) (CaseView, error) {
+	v.Identifier = s.Typed.Value
+	switch {
+	case s.Moved != nil:
+		moved, err := d.opened(s.Case.Subject, s.Moved.Case, s.Case.Ref, s.Moved.Serial)
+		v.Step, v.Moved = StepMoved, &moved
 		return v, err
+	case s.State == recovery.StateCompleted:
+		return v, recovery.Unknown("error.case.elsewhere")
+	case s.State.Closed():
+		v.Step = nextStep(s)
+		return v, nil
 	}
-	return v, d.showNotified(ctx, s, &v)
+	v.Step, v.Ways = StepWays, ways(s)
+	if s.Live != nil {
+		v.Step = StepProve
+	}
+	var err error
+	v.Challenge, err = d.challenge(s)
+	return v, err
 }
 
 // nextStep is the one thing the claimant does next.
@@ -100,7 +132,7 @@ func ways(s casework.Snapshot) []WayView {
 		for _, name := range w.Way.Prove {
 			ch, ok := channel.Get(name)
 			view.Channels = append(view.Channels, ChannelView{
-				Name: name, Proven: !slices.Contains(w.Missing, name), Open: ok && (!ch.Info().AccountBound || s.Case.Account != ""),
+				Name: name, Proven: !slices.Contains(w.Missing, name), Open: ok && (!ch.Info().AccountBound || s.Case.Account != "" || s.Case.Intent == recovery.IntentTakeover),
 			})
 		}
 		out = append(out, view)
@@ -214,17 +246,11 @@ func mask(ids []recovery.Identifier) []MaskedIdentifier {
 }
 
 // showNotified says who was told, once a contact of the account is proven.
-func (d *Door) showNotified(ctx context.Context, s casework.Snapshot, v *CaseView) error {
-	proven := slices.ContainsFunc(s.Proven, func(e recovery.Evidence) bool { return e.Contact != "" })
-	if !proven || s.Case.Account == "" {
-		return nil
+func showNotified(s casework.Snapshot, v *CaseView) {
+	if !slices.ContainsFunc(s.Proven, func(e recovery.Evidence) bool { return e.Contact != "" }) {
+		return
 	}
-	card, err := d.Cases.Card(ctx, s.Case.Realm, s.Case.Account)
-	if err != nil {
-		return err
-	}
-	for _, contact := range card.Contacts {
+	for _, contact := range s.Contacts {
 		v.Notified = append(v.Notified, identifier.MaskContact(contact))
 	}
-	return nil
 }

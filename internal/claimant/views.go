@@ -55,6 +55,7 @@ const (
 	StepStopped  Step = "stopped"  // cancelled
 	StepExpired  Step = "expired"
 	StepDenied   Step = "denied"
+	StepMoved    Step = "moved" // a takeover is over: go on with the case that it moved here
 )
 
 // CaseView is all a claimant may know of their case now. What it holds grows
@@ -90,6 +91,9 @@ type CaseView struct {
 
 	// Secret rules at StepSecret.
 	Secret *SecretView
+
+	// Moved is the case that a takeover moved here, at StepMoved.
+	Moved *Opened
 
 	// Done is the task list at StepDone.
 	Done []TaskView

@@ -39,6 +39,8 @@ type Options struct {
 	// Folder keeps database and keys from one demo to the next; empty for a
 	// temporary one that ends with it.
 	Folder string
+	// Realms are the policies in place of the demo's own; none for those.
+	Realms []*policy.Policy
 	Hash   secret.Params    // zero for the usual cost
 	Base   func() time.Time // of the clock; nil for time.Now
 	Log    *slog.Logger     // nil for none
@@ -108,12 +110,10 @@ func (d *Demo) open(ctx context.Context, o Options) error {
 		Database: "sqlite:" + filepath.Join(d.folder, "wanbi.db"), Migrate: true, Keys: keys, Origin: o.Origin, Sender: d.Inbox,
 		Checkpoint: filepath.Join(d.folder, "checkpoint"), Hash: o.Hash, Now: d.Clock.Now, Log: o.Log,
 	}
-	for _, name := range Policies {
-		p, err := config.LoadPolicy(name)
-		if err != nil {
-			return err
-		}
-		d.Realms = append(d.Realms, p)
+	if d.Realms, err = realmsOf(o); err != nil {
+		return err
+	}
+	for _, p := range d.Realms {
 		options.Realms = append(options.Realms, server.Realm{Policy: p})
 	}
 	if d.Server, err = server.New(ctx, options); err != nil {
@@ -121,6 +121,22 @@ func (d *Demo) open(ctx context.Context, o Options) error {
 	}
 	d.Clock.NotBefore(d.Server.Now()) // an earlier demo in this folder may have moved its clock
 	return d.populate(ctx, keys)
+}
+
+// realmsOf gives the policies that the options name, or the demo's own.
+func realmsOf(o Options) ([]*policy.Policy, error) {
+	if len(o.Realms) > 0 {
+		return o.Realms, nil
+	}
+	var own []*policy.Policy
+	for _, name := range Policies {
+		p, err := config.LoadPolicy(name)
+		if err != nil {
+			return nil, err
+		}
+		own = append(own, p)
+	}
+	return own, nil
 }
 
 // ownKeys reads the folder's keys, or makes them.

@@ -151,6 +151,11 @@ func T(locale, key string, args map[string]any) string {
 		switch value := args[name].(type) {
 		case nil:
 			return mistake("no value for {"+name+"} of "+key, "")
+		case Both:
+			if text := value[locale]; text != "" {
+				return text
+			}
+			return value[Chinese]
 		case time.Time:
 			return FormatTime(locale, value)
 		case time.Duration:
@@ -160,6 +165,9 @@ func T(locale, key string, args map[string]any) string {
 		}
 	})
 }
+
+// Both is a value that reads differently in each language, such as a name.
+type Both map[string]string
 
 func mistake(what, instead string) string {
 	if testing.Testing() {

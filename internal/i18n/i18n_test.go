@@ -64,14 +64,14 @@ func TestProblemSaysWhenToRetry(t *testing.T) {
 
 func TestMessageKeepsTheBoundLineLast(t *testing.T) {
 	args := map[string]any{
-		"realm": "一窗通", "code": "123456", "minutes": 5, "purpose": "重设密码", "host": "wanbi.example",
+		"realm": Both{Chinese: "一窗通", English: "One Window"}, "code": "123456", "minutes": 5, "purpose": "重设密码", "host": "wanbi.example",
 	}
 	lines := strings.Split(Message(Chinese, "sms.code", args), "\n")
 	if len(lines) != 3 || lines[2] != "@wanbi.example #123456" {
 		t.Fatalf("lines = %q", lines)
 	}
-	if !strings.HasPrefix(lines[1], "一窗通 code 123456") {
-		t.Errorf("second line is not English: %q", lines[1])
+	if !strings.HasPrefix(lines[0], "【一窗通】") || !strings.HasPrefix(lines[1], "One Window code 123456") {
+		t.Errorf("a line is not in its language: %q", lines)
 	}
 	for _, want := range []string{"123456", "重设密码", "5 分钟", "不要告诉任何人"} {
 		if !strings.Contains(lines[0], want) {

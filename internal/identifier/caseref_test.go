@@ -80,3 +80,26 @@ func TestCaseRefFindsMistakes(t *testing.T) {
 		}
 	})
 }
+
+// What is read as a reference is one that reads as itself, and one character
+// elsewhere makes it none.
+func FuzzParseCaseRef(f *testing.F) {
+	for _, seed := range []string{"", "7K3MQ-X2V9D", "7k3mqx2v9d", "O1L-IOOOO", "７Ｋ３ＭＱ－Ｘ２Ｖ９Ｄ", string(NewCaseRef())} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, raw string) {
+		ref, ok := ParseCaseRef(raw)
+		if !ok {
+			return
+		}
+		if again, ok := ParseCaseRef(string(ref)); !ok || again != ref {
+			t.Errorf("%q → %q → %q %v", raw, ref, again, ok)
+		}
+		other := []byte(ref)
+		if other[0]++; strings.IndexByte(crockford, other[0]) >= 0 {
+			if _, ok := ParseCaseRef(string(other)); ok {
+				t.Errorf("%s and %s are both references", ref, other)
+			}
+		}
+	})
+}

@@ -36,6 +36,7 @@ type Job struct {
 	Realm   recovery.Realm
 	Attempt int // from 1
 	payload []byte
+	lease   time.Time // until when the job is ours
 	// finished says that Finish removed the row in a transaction of the handler's.
 	finished *atomic.Bool
 }
@@ -70,6 +71,7 @@ type Queue struct {
 	buried   map[string]func(context.Context, Job) error
 	wake     chan struct{}
 	once     sync.Once
+	handed   handed
 }
 
 const (
@@ -120,13 +122,9 @@ type New struct {
 	Payload any
 }
 
-// seal gives the stored form of a payload: the realm stands outside the seal,
+// stored gives the stored form of a payload: the realm stands outside the seal,
 // because it chooses the key.
-func (q *Queue) seal(n New) ([]byte, error) {
-	plain, err := json.Marshal(n.Payload)
-	if err != nil {
-		return nil, fmt.Errorf("job %s: %w", n.Kind, err)
-	}
+func (q *Queue) stored(n New, plain []byte) ([]byte, error) {
 	sealed, err := q.Keys.Seal(place(n.Realm, n.Key, n.ID), plain)
 	if err != nil {
 		return nil, fmt.Errorf("job %s: %w", n.Kind, err)
@@ -138,25 +136,43 @@ func place(realm recovery.Realm, key, id string) seal.Place {
 	return seal.Place{Realm: realm, Owner: key + "/" + id, Column: payloadCol}
 }
 
-// Enqueue writes the job in the caller's transaction.
+// Enqueue writes the job in the caller's transaction. Where this process runs jobs
+// and has room, one that is due is born with a lease and handed to the runner
+// after the commit, so that nobody has to claim it; should the process die, others
+// find it when the lease runs out.
 func (q *Queue) Enqueue(ctx context.Context, tx *store.Tx, n New) error {
-	once := n.ID != ""
-	if !once {
-		id, err := uuid.NewV7()
+	plain, err := json.Marshal(n.Payload)
+	if err != nil {
+		return fmt.Errorf("job %s: %w", n.Kind, err)
+	}
+	now := q.Now()
+	due := !n.Due.After(now)
+	if due {
+		tx.Committed(q.look)
+	}
+	if n.ID != "" {
+		payload, err := q.stored(n, plain)
 		if err != nil {
 			return err
 		}
-		n.ID = id.String()
+		return tx.InsertJobOnce(ctx, db.InsertJobOnceParams{Key: n.Key, ID: n.ID, Kind: n.Kind, DueAt: store.Millis(n.Due), Payload: payload})
 	}
-	payload, err := q.seal(n)
+	id, err := uuid.NewV7()
 	if err != nil {
 		return err
 	}
-	if once {
-		_, err = tx.InsertJobOnce(ctx, db.InsertJobOnceParams{Key: n.Key, ID: n.ID, Kind: n.Kind, DueAt: store.Millis(n.Due), Payload: payload})
+	n.ID = id.String()
+	payload, err := q.stored(n, plain)
+	if err != nil {
 		return err
 	}
-	return tx.InsertJob(ctx, db.InsertJobParams{Key: n.Key, ID: n.ID, Kind: n.Kind, DueAt: store.Millis(n.Due), Payload: payload})
+	row := db.InsertJobParams{Key: n.Key, ID: n.ID, Kind: n.Kind, DueAt: store.Millis(n.Due), Payload: payload}
+	if due && q.handed.room() {
+		job := Job{Key: n.Key, ID: n.ID, Kind: n.Kind, Realm: n.Realm, Attempt: 1, payload: plain, lease: now.Add(lease), finished: new(atomic.Bool)}
+		row.Attempt, row.LeaseUntil = int64(job.Attempt), store.Millis(job.lease)
+		tx.Committed(func() { q.handed.put(job) })
+	}
+	return tx.InsertJob(ctx, row)
 }
 
 // errTaken says that the lease ran out and another node has the job now.
@@ -181,8 +197,8 @@ func (q *Queue) Finish(ctx context.Context, tx *store.Tx, job Job) error {
 	return nil
 }
 
-// Wake tells the runner that a commit may have brought work.
-func (q *Queue) Wake() {
+// look tells the runner that there may be work.
+func (q *Queue) look() {
 	q.init()
 	select {
 	case q.wake <- struct{}{}:

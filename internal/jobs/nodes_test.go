@@ -176,8 +176,8 @@ func TestAThousandJobsOverTwoNodes(t *testing.T) {
 }
 
 // In a bubble of still time the next poll never comes by itself while anything
-// else can run: a job that is done without time passing was done by Wake.
-func TestWakeDoesNotWaitForThePoll(t *testing.T) {
+// else can run: a job that is done without time passing was handed to the runner.
+func TestAJobThatIsDueDoesNotWaitForThePoll(t *testing.T) {
 	dsn := fixture.Database(t, store.SQLite)
 	keys := fixture.Keys(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -198,7 +198,6 @@ func TestWakeDoesNotWaitForThePoll(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		q.Wake()
 		if at := <-done; !at.Equal(enqueued) {
 			t.Errorf("it was done %s later, by a poll", at.Sub(enqueued))
 		}

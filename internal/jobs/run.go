@@ -15,47 +15,60 @@ import (
 	"github.com/wanbi/wanbi/internal/store/db"
 )
 
-// Run does jobs until ctx ends, then waits for those under way. Wake starts it
-// at once; other nodes' jobs are found by polling.
+// Run does jobs until ctx ends, then waits for those under way. What this process
+// writes it is handed at once; other nodes' jobs are found by polling.
 func (q *Queue) Run(ctx context.Context) {
 	q.init()
+	after := context.WithoutCancel(ctx)
+	done := make(chan Job, q.Workers)
+	finished := make(chan struct{})
+	go func() { defer close(finished); q.finish(after, done) }()
 	slots := make(chan struct{}, q.Workers)
 	var running sync.WaitGroup
-	defer running.Wait()
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	q.handed.run(true)
+	defer func() {
+		q.release(after)
+		running.Wait()
+		close(done)
+		<-finished
+		q.release(after) // what those under way have brought
+	}()
+	start := func(some []Job) {
+		for _, job := range some {
+			slots <- struct{}{}
+			running.Go(func() {
+				defer func() { <-slots; q.look() }()
+				if q.do(after, job) {
+					done <- job
+				}
+			})
+		}
+	}
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	q.look()
+	look := true // for jobs of others, and for those that there was no room for
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-q.wake:
-		case <-timer.C:
+		case <-ticker.C:
+			look = true
 		}
-		for ctx.Err() == nil {
-			free := q.Workers - len(slots)
+		start(q.handed.take(q.Workers - len(slots)))
+		for look && ctx.Err() == nil {
+			free := min(q.Workers-len(slots), 32)
 			if free == 0 {
-				break
+				break // looks again when one is done
 			}
-			claimed, err := q.claim(ctx, min(free, 32))
-			if err != nil {
-				if ctx.Err() == nil && !recovery.IsKind(err, recovery.KindUnavailable) {
-					q.Log.Error("claim jobs", "err", err)
-				}
-				break
+			claimed, err := q.claim(ctx, free)
+			if err != nil && ctx.Err() == nil && !recovery.IsKind(err, recovery.KindUnavailable) {
+				q.Log.Error("claim jobs", "err", err)
 			}
-			for _, job := range claimed {
-				slots <- struct{}{}
-				running.Add(1)
-				go func() {
-					defer func() { <-slots; running.Done(); q.Wake() }()
-					q.do(context.WithoutCancel(ctx), job)
-				}()
-			}
-			if len(claimed) == 0 {
-				break
-			}
+			look = err == nil && len(claimed) == free
+			start(claimed)
 		}
-		timer.Reset(poll)
 	}
 }
 
@@ -73,7 +86,14 @@ func (q *Queue) Drain(ctx context.Context) error {
 			return nil
 		}
 		for _, job := range claimed {
-			q.do(ctx, job)
+			if !q.do(ctx, job) {
+				continue
+			}
+			if err := q.DB.Write(ctx, func(tx *store.Tx) error {
+				return tx.DropJob(ctx, db.DropJobParams{Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt)})
+			}); err != nil {
+				return err
+			}
 		}
 	}
 	return ctx.Err()
@@ -82,8 +102,16 @@ func (q *Queue) Drain(ctx context.Context) error {
 func (q *Queue) claim(ctx context.Context, most int) ([]Job, error) {
 	var claimed []Job
 	now := q.Now()
+	var waits []string
+	err := q.DB.Read(ctx, func(one *db.Queries) (err error) { // most looks find nothing, and need no writer to
+		waits, err = one.JobWaits(ctx, store.Millis(now))
+		return err
+	})
+	if err != nil || len(waits) == 0 {
+		return nil, err
+	}
 	var rows []db.ClaimJobsRow
-	err := q.DB.One(ctx, func(one *db.Queries) (err error) {
+	err = q.DB.One(ctx, func(one *db.Queries) (err error) {
 		rows, err = one.ClaimJobs(ctx, db.ClaimJobsParams{
 			Lease: store.Millis(now.Add(lease)), Now: store.Millis(now), Most: int32(most),
 		})
@@ -93,7 +121,7 @@ func (q *Queue) claim(ctx context.Context, most int) ([]Job, error) {
 		return nil, err
 	}
 	for _, row := range rows {
-		job := Job{Key: row.Key, ID: row.ID, Kind: row.Kind, Attempt: int(row.Attempt), finished: new(atomic.Bool)}
+		job := Job{Key: row.Key, ID: row.ID, Kind: row.Kind, Attempt: int(row.Attempt), lease: now.Add(lease), finished: new(atomic.Bool)}
 		realm, sealed, _ := bytes.Cut(row.Payload, []byte("\n"))
 		job.Realm = recovery.Realm(realm)
 		plain, openErr := q.Keys.Open(place(job.Realm, job.Key, job.ID), sealed)
@@ -111,33 +139,28 @@ func (q *Queue) claim(ctx context.Context, most int) ([]Job, error) {
 	return claimed, nil
 }
 
-// do runs one job and records how it went.
-func (q *Queue) do(ctx context.Context, job Job) {
+// do runs one job and records how it went. True says that it is done and has to be
+// removed; a handler may have done that itself.
+func (q *Queue) do(ctx context.Context, job Job) bool {
+	if !q.Now().Before(job.lease) {
+		return false // it waited for too long: whoever claims it next does it
+	}
 	err := q.call(ctx, job)
 	if err == nil {
-		if job.finished.Load() {
-			return // in the handler's own transaction
-		}
-		err = q.DB.One(ctx, func(one *db.Queries) error {
-			_, err := one.FinishJob(ctx, db.FinishJobParams{Key: job.Key, ID: job.ID, Attempt: int64(job.Attempt)})
-			return err
-		})
-		if err != nil {
-			q.Log.Warn("finish job: it will be done again", "kind", job.Kind, "job", job.ID, "err", err)
-		}
-		return
+		return !job.finished.Load()
 	}
 	if errors.Is(err, errTaken) {
 		q.Log.Info("job was taken by another node", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt)
-		return
+		return false
 	}
 	if final(err) || job.Attempt >= maxAttempts {
 		q.bury(ctx, job, err)
-		return
+		return false
 	}
 	due := q.Now().Add(backoff(job.Attempt))
 	q.Log.Warn("job failed, will be tried again", "kind", job.Kind, "job", job.ID, "attempt", job.Attempt, "due", due, "err", err)
 	_, _ = q.postpone(ctx, job, due, err) // when the database is away the lease runs out instead, with the same effect
+	return false
 }
 
 // final reports whether trying again is of no use.

@@ -115,10 +115,8 @@ func TestRequestsAreCountedByRouteAndNeverByPath(t *testing.T) {
 func sequenced(t *testing.T, d *store.DB, leaf int64, event string) {
 	t.Helper()
 	if err := d.Write(t.Context(), func(tx *store.Tx) error {
-		entry := db.InsertAuditEntryParams{Owner: "s", Chain: "c", Seq: leaf + 1, At: 1, Event: event, Commitment: []byte{1}, Prev: []byte{1}, Hash: []byte{1}}
-		if err := tx.InsertAuditEntry(t.Context(), entry); err != nil {
-			return err
-		}
+		entry := db.AuditEntry{Owner: "s", Chain: "c", Seq: leaf + 1, At: 1, Event: event, Commitment: []byte{1}, Prev: []byte{1}, Hash: []byte{1}}
+		tx.Record(entry)
 		return tx.InsertLeaf(t.Context(), db.InsertLeafParams{Leaf: leaf, Owner: "s", Chain: "c", Seq: leaf + 1})
 	}); err != nil {
 		t.Fatal(err)

@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"fmt"
 	"math"
 	"regexp"
 	"strconv"
@@ -11,21 +10,6 @@ import (
 const legible = 4.5
 
 var colourForm = regexp.MustCompile(`^#[0-9a-fA-F]{6}$`)
-
-// AccentOnDark gives the colour that pages use for the accent on the dark
-// ground #12181a: 45 % of the accent and 55 % of white in each sRGB channel. Even
-// black becomes legible there by this mix, so that a policy needs one colour.
-// What is no #rrggbb gives white.
-func AccentOnDark(hex string) string {
-	if !colourForm.MatchString(hex) {
-		return "#ffffff"
-	}
-	mixed := "#"
-	for _, channel := range channels(hex) {
-		mixed += fmt.Sprintf("%02x", int(math.Round(0.45*channel+0.55*255)))
-	}
-	return mixed
-}
 
 // contrast is the ratio of two #rrggbb colours, 1 to 21 (WCAG 2.2, "contrast ratio").
 func contrast(a, b string) float64 {

@@ -64,8 +64,12 @@ type RealmSection struct {
 	// Name is shown on every page and in every message, in both languages.
 	Name Text `yaml:"name"`
 	// Accent is the one accent colour, #rrggbb, quoted; at least 4.5:1 on white.
-	// Dark pages use AccentOnDark of it. Default #1f6f54.
+	// Pages darken it or lighten it until it reads on each of their grounds. Default #1f6f54.
 	Accent string `yaml:"accent" default:"#1f6f54"`
+	// Logo stands before the name in place of Wanbi's mark: a drawing in SVG, as text,
+	// at most 8 KiB, with a viewBox that is about square. Shapes, gradients and their
+	// colours only: no text, style, script, picture or link. Left out, the mark stands.
+	Logo string `yaml:"logo"`
 	// Locale is the language of pages and messages when nothing else says one. Default zh-CN.
 	Locale string `yaml:"locale" default:"zh-CN" oneof:"zh-CN,en"`
 	// SignIn is the address of the host's sign-in page, https unless loopback.

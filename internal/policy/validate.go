@@ -118,6 +118,11 @@ func (v *validation) realm() {
 	} else if ratio := contrast(realm.Accent, "#ffffff"); ratio < legible {
 		v.fail("realm.accent", "contrast on white is %.2f:1, and the least is %.1f:1 (WCAG 1.4.3): take a darker one", ratio, legible)
 	}
+	if v.p.written("realm.logo") {
+		if why := wrongLogo(realm.Logo); why != "" {
+			v.fail("realm.logo", "%s", why)
+		}
+	}
 	v.signIn(realm.SignIn)
 }
 

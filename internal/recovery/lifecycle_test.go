@@ -169,3 +169,34 @@ func TestLockActiveToTheMillisecond(t *testing.T) {
 		}
 	}
 }
+
+// FuzzLifecycle lets random events happen to a case: it is in one state that is
+// listed, moves as the table says, and never again once it is closed.
+func FuzzLifecycle(f *testing.F) {
+	f.Add([]byte("\x00\x01\x02\x03"), int64(0), int64(1))
+	all := append(events(), "", "case.opened.twice")
+	f.Fuzz(func(t *testing.T, happening []byte, holdUntil, expiresAt int64) {
+		c := Case{State: StateOpen, HoldUntil: time.UnixMilli(holdUntil), ExpiresAt: time.UnixMilli(expiresAt)}
+		for _, b := range happening {
+			event := all[int(b)%len(all)]
+			to, err := Next(c.State, event)
+			listed := slices.ContainsFunc(Lifecycle, func(m Move) bool { return m.From == c.State && m.Event == event && m.To == to })
+			if (err == nil) != listed {
+				t.Fatalf("%q from %s gives %s, %v; in the table: %v", event, c.State, to, err, listed)
+			}
+			if err != nil {
+				continue
+			}
+			if c.State.Closed() {
+				t.Fatalf("%q moved a case that was %s", event, c.State)
+			}
+			c.State = to
+			for _, at := range []int64{holdUntil - 1, holdUntil, expiresAt - 1, expiresAt} {
+				now := time.UnixMilli(at)
+				if state := c.StateAt(now); state != c.State && (state != StateExpired || now.Before(c.ExpiresAt)) {
+					t.Fatalf("%s reads as %s at %d, with %d and %d", c.State, state, at, holdUntil, expiresAt)
+				}
+			}
+		}
+	})
+}

@@ -41,9 +41,12 @@ const (
 	IntentResetPassword Intent = "reset-password"
 	IntentFindAccount   Intent = "find-account"
 	IntentUnlock        Intent = "unlock"
+	// IntentTakeover asks for no account but for a case that was begun in another
+	// browser. No policy has it.
+	IntentTakeover Intent = "takeover"
 )
 
-// Intents lists every intent in the order of the start page.
+// Intents lists what a policy can offer, in the order of the start page.
 var Intents = []Intent{IntentResetPassword, IntentFindAccount, IntentUnlock}
 
 // Factor is the class of a proof. Two proofs of one class do not make two factors.
@@ -77,6 +80,8 @@ const (
 	IdentifierUsername   IdentifierKind = "username"
 	IdentifierResidentID IdentifierKind = "resident-id"
 	IdentifierIMEI       IdentifierKind = "imei"
+	// IdentifierCaseRef is what a takeover is opened with; no account answers to it.
+	IdentifierCaseRef IdentifierKind = "case-ref"
 )
 
 // Identifier is one canonical identifier. Value is sensitive: it is never

@@ -64,7 +64,7 @@ func (b Book) Find(ctx context.Context, tx *store.Tx, once Once, answer any) (bo
 		return false, recovery.BadInput("error.idempotency.mismatch")
 	}
 	// A commit whose answer was lost is unknown until something else was written after it.
-	if _, err := tx.TouchReply(ctx, db.TouchReplyParams{Scope: once.Scope, Key: once.Key}); err != nil {
+	if err := tx.TouchReply(ctx, db.TouchReplyParams{Scope: once.Scope, Key: once.Key}); err != nil {
 		return false, err
 	}
 	plain, err := b.Keys.Open(place(once), row.Reply)
@@ -91,13 +91,9 @@ func (b Book) Keep(ctx context.Context, tx *store.Tx, once Once, answer any) err
 	if err != nil {
 		return err
 	}
-	err = tx.InsertReply(ctx, db.InsertReplyParams{
+	return tx.InsertReply(ctx, db.InsertReplyParams{
 		Scope: once.Scope, Key: once.Key, Fingerprint: once.Fingerprint, Reply: sealed, CreatedAt: store.Millis(b.Now()),
 	})
-	if store.Duplicate(err) {
-		return store.ErrStale
-	}
-	return err
 }
 
 // Forget drops what was kept, so that the request can be made anew.

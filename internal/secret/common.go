@@ -25,12 +25,21 @@ const shortestBase = 4
 
 // lists are the embedded word lists: word → place, from 1.
 type lists struct {
-	common map[string]int // zxcvbn's passwords, then ours
-	pinyin map[string]int
+	common  map[string]int // zxcvbn's passwords, then ours
+	pinyin  map[string]int
+	library map[string]int // zxcvbn's lists, each word at its best place
 }
 
 var loadLists = sync.OnceValue(func() lists {
-	l := lists{common: map[string]int{}, pinyin: map[string]int{}}
+	l := lists{common: map[string]int{}, pinyin: map[string]int{}, library: map[string]int{}}
+	for _, list := range frequency.Lists {
+		for i, word := range list.List {
+			word = strings.ToLower(word)
+			if place, there := l.library[word]; !there || i+1 < place {
+				l.library[word] = i + 1
+			}
+		}
+	}
 	rank(l.common, frequency.Lists["Passwords"].List)
 	rank(l.common, words(commonText))
 	rank(l.pinyin, words(pinyinText))

@@ -2,9 +2,12 @@ package secret
 
 import (
 	"math"
+	"slices"
+	"strings"
 	"unicode"
 
 	"github.com/ccojocar/zxcvbn-go/entropy"
+	"github.com/ccojocar/zxcvbn-go/frequency"
 	"github.com/ccojocar/zxcvbn-go/match"
 	"github.com/ccojocar/zxcvbn-go/matching"
 	"github.com/ccojocar/zxcvbn-go/scoring"
@@ -30,7 +33,8 @@ const longestWord = 24
 //
 // The library's own undoing of substitutions is left out: it tries every
 // combination, which takes seconds for a password made of signs. Two fixed
-// readings replace it.
+// readings replace it. Its dictionaries are looked up here, because it makes a
+// copy of every part of the password for each of them.
 func Strength(password string, personal []string) Score {
 	text := []rune(norm.NFC.String(clip(password)))
 	text = text[:min(len(text), maxScored)]
@@ -38,19 +42,25 @@ func Strength(password string, personal []string) Score {
 		return Score{Guesses: 1}
 	}
 	plain := standIn(text)
-	found := matching.Omnimatch(plain, nil, matching.FilterL33tMatcher)
+	found := matching.Omnimatch(plain, nil, matching.FilterL33tMatcher, isDictionary)
 	l := loadLists()
+	readings := readings(text)
+	found = append(found, readings[0].words(l.library)...)
 	known := map[string]int{}
 	rank(known, personalTokens(personal))
 	for _, dictionary := range []map[string]int{known, l.pinyin, l.common} {
-		found = append(found, inDictionary(text, text, dictionary)...)
-		for _, table := range plainLetters {
-			// The tables replace one ASCII character by another, so places stay.
-			found = append(found, inDictionary([]rune(table.Replace(string(text))), text, dictionary)...)
+		for _, one := range readings {
+			found = append(found, one.words(dictionary)...)
 		}
 	}
 	result := scoring.MinimumEntropyMatchSequence(plain, found)
 	return Score{Value: result.Score, Guesses: math.Max(1, math.Exp2(result.Entropy-1))}
+}
+
+// isDictionary reports whether a matcher of the library looks words up.
+func isDictionary(m match.Matcher) bool {
+	_, is := frequency.Lists[m.ID]
+	return is
 }
 
 // clip shortens what is certainly longer than maxScored before it is normalised.
@@ -87,27 +97,55 @@ func standIn(text []rune) string {
 	return string(out)
 }
 
-// inDictionary finds the words of a ranked dictionary in read, which is typed
-// with substitutions undone or typed itself. An undone substitution costs an
+// reading is a password in lower case, as it was typed or with substitutions undone.
+type reading struct {
+	lower   string
+	at      []int  // where each character begins in lower, and the end
+	typed   []rune // as it was typed
+	changed []bool // where the reading differs from that
+}
+
+// readings gives what was typed and, where they differ from it, the two with
+// substitutions undone.
+func readings(typed []rune) []reading {
+	out := []reading{read(typed, typed)}
+	for _, table := range plainLetters {
+		// The tables replace one ASCII character by another, so places stay.
+		if undone := []rune(table.Replace(string(typed))); !slices.Equal(undone, typed) {
+			out = append(out, read(undone, typed))
+		}
+	}
+	return out
+}
+
+func read(text, typed []rune) reading {
+	r := reading{typed: typed}
+	var lower strings.Builder
+	for i, c := range text {
+		r.at = append(r.at, lower.Len())
+		r.changed = append(r.changed, c != typed[i])
+		lower.WriteRune(unicode.ToLower(c))
+	}
+	r.lower, r.at = lower.String(), append(r.at, lower.Len())
+	return r
+}
+
+// words finds those of a ranked dictionary. An undone substitution costs an
 // attacker one bit.
-func inDictionary(read, typed []rune, dictionary map[string]int) []match.Match {
+func (r reading) words(dictionary map[string]int) []match.Match {
 	if len(dictionary) == 0 {
 		return nil
 	}
-	lower := make([]rune, len(read))
-	for i, r := range read {
-		lower[i] = unicode.ToLower(r)
-	}
 	var found []match.Match
-	for i := range lower {
+	for i := range r.typed {
 		changed := false
-		for j := i; j < min(len(lower), i+longestWord); j++ {
-			changed = changed || read[j] != typed[j]
-			place, there := dictionary[string(lower[i:j+1])]
+		for j := i; j < min(len(r.typed), i+longestWord); j++ {
+			changed = changed || r.changed[j]
+			place, there := dictionary[r.lower[r.at[i]:r.at[j+1]]]
 			if !there {
 				continue
 			}
-			m := match.Match{Pattern: "dictionary", I: i, J: j, Token: string(typed[i : j+1])}
+			m := match.Match{Pattern: "dictionary", I: i, J: j, Token: string(r.typed[i : j+1])}
 			m.Entropy = entropy.DictionaryEntropy(m, float64(place))
 			if changed {
 				m.Entropy++

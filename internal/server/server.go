@@ -137,6 +137,10 @@ func assemble(ctx context.Context, o Options, d *store.DB) (*Server, error) {
 	s.Queue = &jobs.Queue{DB: d, Keys: o.Keys, Now: s.now, Log: o.Log, Around: o.Tracing.Job}
 	s.Accounts = &account.Service{
 		DB: d, Keys: o.Keys, Queue: s.Queue, Hasher: hasher, Policy: s.Realms.Policy, Now: s.now, Log: o.Log,
+		Listens: func(realm recovery.Realm) bool {
+			r, _ := s.Realms.Get(realm)
+			return r.Events != ""
+		},
 	}
 	s.Cases = &casework.Service{
 		DB: d, Keys: o.Keys, Queue: s.Queue, Accounts: s.Accounts, Realms: s.Realms, Hasher: hasher, Sender: o.Tracing.Sender(o.Sender),

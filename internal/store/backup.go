@@ -203,8 +203,9 @@ func (d *DB) VoidRestored(ctx context.Context, now time.Time, record func(tx *Tx
 			return v, err
 		}
 	}
-	if err := record(&Tx{d.writes.WithTx(tx)}, v); err != nil {
+	out := d.tx(tx)
+	if err := record(out, v); err != nil {
 		return v, err
 	}
-	return v, outage(tx.Commit())
+	return v, outage(out.commit(ctx))
 }

@@ -26,10 +26,8 @@ func TestADatabaseSaysHowItIs(t *testing.T) {
 				if err := tx.InsertJob(t.Context(), db.InsertJobParams{Key: "k", ID: "1", Kind: "x", DueAt: 5000, Payload: []byte("x")}); err != nil {
 					return err
 				}
-				entry := db.InsertAuditEntryParams{Owner: "s", Chain: "c", Seq: 1, At: 7000, Event: "answer.wrong", Commitment: []byte{1}, Prev: []byte{1}, Hash: []byte{1}}
-				if err := tx.InsertAuditEntry(t.Context(), entry); err != nil {
-					return err
-				}
+				entry := db.AuditEntry{Owner: "s", Chain: "c", Seq: 1, At: 7000, Event: "answer.wrong", Commitment: []byte{1}, Prev: []byte{1}, Hash: []byte{1}}
+				tx.Record(entry)
 				return tx.InsertLeaf(t.Context(), db.InsertLeafParams{Leaf: 0, Owner: "s", Chain: "c", Seq: 1})
 			}); err != nil {
 				t.Fatal(err)

@@ -23,3 +23,6 @@ const WriteTries = writeTries
 
 // Redact is what an error shows of a DSN.
 var Redact = redact
+
+// Duplicate reports whether the error is that of a key that exists already.
+var Duplicate = duplicate

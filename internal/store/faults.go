@@ -13,26 +13,39 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// lostRace reports whether the transaction may succeed when tried again.
+// lostRace reports whether the transaction may succeed when tried again: another
+// one was first, and this one has to see what it left.
 func lostRace(err error) bool {
-	if errors.Is(err, ErrStale) {
+	if errors.Is(err, ErrStale) || errors.Is(err, errUnsent) || errors.Is(err, errTogether) {
 		return true
 	}
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		// serialization_failure, deadlock_detected (PostgreSQL manual, appendix A).
-		return pg.Code == "40001" || pg.Code == "40P01"
+		return pg.Code == "40001" || pg.Code == "40P01" || guarded(err)
 	}
 	var lite *sqlitedriver.Error
 	if errors.As(err, &lite) {
 		primary := lite.Code() & 0xff
-		return primary == sqlite3.SQLITE_BUSY || primary == sqlite3.SQLITE_LOCKED
+		return primary == sqlite3.SQLITE_BUSY || primary == sqlite3.SQLITE_LOCKED || guarded(err)
 	}
 	return false
 }
 
-// Duplicate reports whether the error is that of a key that exists already.
-func Duplicate(err error) bool {
+// guarded reports whether a guard refused: a row's version is not the one that was
+// read (see the queries UpdateCase and UpdateAccount).
+func guarded(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.Code == "23502" && pg.ColumnName == "version"
+	}
+	var lite *sqlitedriver.Error
+	return errors.As(err, &lite) && lite.Code() == sqlite3.SQLITE_CONSTRAINT_NOTNULL && strings.Contains(lite.Error(), ".version")
+}
+
+// duplicate reports whether the error is that of a key that exists already. In a
+// transaction it mostly says that another one was first.
+func duplicate(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
 		return pg.Code == "23505"

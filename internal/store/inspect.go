@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -15,6 +16,7 @@ type Condition struct {
 	Version string    // as the engine writes it, such as 3.51.3 or 17.2
 	Clock   time.Time // what time it is there, to the millisecond
 	Pending bool      // the schema is older than this program
+	TooOld  bool      // this program is older than what the schema needs
 	File    string    // SQLite's file, "" on PostgreSQL
 }
 
@@ -73,7 +75,14 @@ func (d *DB) Inspect(ctx context.Context) (Condition, error) {
 	if c.Pending, err = provider.HasPending(ctx); err != nil {
 		return c, outage(fmt.Errorf("schema: %w", err))
 	}
-	return c, nil
+	if c.Pending {
+		return c, nil
+	}
+	err = d.newEnough(ctx, provider)
+	if c.TooOld = errors.Is(err, errTooOld); c.TooOld {
+		return c, nil
+	}
+	return c, err
 }
 
 // Pools gives the state of the connection pools by name: one writer and many

@@ -2,10 +2,8 @@ package store_test
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/url"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 	"github.com/wanbi/wanbi/internal/store"
 	"github.com/wanbi/wanbi/internal/store/db"
 	"github.com/wanbi/wanbi/internal/testkit/fixture"
+	"github.com/wanbi/wanbi/internal/testkit/wire"
 )
 
 // away fails unless reading and writing say that the database is away, and for
@@ -85,79 +84,71 @@ func TestNobodyListens(t *testing.T) {
 	}
 }
 
-// wire carries connections to a PostgreSQL until it is cut.
-type wire struct {
-	to, at string
-	mu     sync.Mutex
-	listen net.Listener
-	open   []net.Conn
-}
-
-func (w *wire) connect(t *testing.T) {
+// wired gives a database that is reached by a wire, as the change to its URL says.
+func wired(t *testing.T, change func(url.Values)) (*store.DB, *wire.Wire) {
 	t.Helper()
-	listener, err := net.Listen("tcp", w.at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.mu.Lock()
-	w.listen, w.at = listener, listener.Addr().String()
-	w.mu.Unlock()
-	go func() {
-		for {
-			here, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			there, err := net.Dial("tcp", w.to)
-			if err != nil {
-				_ = here.Close()
-				continue
-			}
-			w.mu.Lock()
-			w.open = append(w.open, here, there)
-			w.mu.Unlock()
-			go func() { _, _ = io.Copy(there, here); _ = there.Close() }()
-			go func() { _, _ = io.Copy(here, there); _ = here.Close() }()
-		}
-	}()
-}
-
-func (w *wire) cut() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	_ = w.listen.Close()
-	for _, c := range w.open {
-		_ = c.Close()
-	}
-	w.open = nil
-}
-
-func TestTheWireIsCutAndMended(t *testing.T) {
 	u, err := url.Parse(fixture.Database(t, store.PostgreSQL))
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &wire{to: u.Host, at: "127.0.0.1:0"}
-	w.connect(t)
-	t.Cleanup(w.cut)
-	u.Host = w.at
-	d := withAccount(t, u.String())
-	w.cut()
+	w, err := wire.New(u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(w.Cut)
+	q := u.Query()
+	change(q)
+	u.Host, u.RawQuery = w.Addr(), q.Encode()
+	return withAccount(t, u.String()), w
+}
+
+func mend(t *testing.T, w *wire.Wire) {
+	t.Helper()
+	if err := w.Mend(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheWireIsCutAndMended(t *testing.T) {
+	d, w := wired(t, func(url.Values) {})
+	w.Cut()
 	away(t, d)
-	w.connect(t)
+	mend(t, w)
 	back(t, d)
-	err = d.Write(t.Context(), func(tx *store.Tx) error { // in the middle of a transaction
-		w.cut()
+	err := d.Write(t.Context(), func(tx *store.Tx) error { // in the middle of a transaction
+		w.Cut()
 		return bump(t.Context(), tx, "a")
 	})
 	if !recovery.IsKind(err, recovery.KindUnavailable) {
 		t.Errorf("cut within a transaction: %v", err)
 	}
 	before := int64(1)
-	w.connect(t)
+	mend(t, w)
 	back(t, d)
 	if got := eventSeq(t, d, "a"); got != before+1 {
 		t.Errorf("%d updates are there, want %d: a transaction that was cut left something", got, before+1)
+	}
+}
+
+// A host that lost its power closes nothing: what waits for it is refused, and not
+// stuck until the system's own timeouts end.
+func TestAFrozenServerIsAway(t *testing.T) {
+	d, w := wired(t, func(q url.Values) { q.Set("statement_timeout", "100") })
+	w.Freeze()
+	away(t, d)
+	w.Thaw()
+	back(t, d)
+	err := d.Write(t.Context(), func(tx *store.Tx) error { // in the middle of a transaction
+		w.Freeze()
+		return bump(t.Context(), tx, "a")
+	})
+	if !recovery.IsKind(err, recovery.KindUnavailable) {
+		t.Errorf("frozen within a transaction: %v", err)
+	}
+	w.Thaw()
+	back(t, d)
+	if got := eventSeq(t, d, "a"); got != 2 {
+		t.Errorf("%d updates are there, want 2: a transaction that was given up left something", got)
 	}
 }
 

@@ -32,6 +32,7 @@ var keyedBy = map[string]string{
 	"audit_entries": "owner",
 	// one for the installation
 	"log_leaves": "leaf", "log_hashes": "idx", "log_head": "id", "policies": "digest", "api_keys": "id",
+	"schema_needs": "version",
 }
 
 // gooses are the migrator's own.

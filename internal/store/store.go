@@ -21,9 +21,9 @@ import (
 	"strings"
 	"time"
 
-	// The two drivers.
-	_ "github.com/jackc/pgx/v5/stdlib"
-	_ "modernc.org/sqlite"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"modernc.org/sqlite"
 
 	"github.com/wanbi/wanbi/internal/recovery"
 	"github.com/wanbi/wanbi/internal/span"
@@ -48,10 +48,23 @@ type DB struct {
 	// Prepared once by Ready on SQLite; pgx keeps its own, so on PostgreSQL these are plain.
 	writes *db.Queries
 	reads  *db.Queries
+	bulk   map[string]*sql.Stmt // by text, likewise
+
+	together together // who waits for SQLite's writer
 }
 
 // Tx is one transaction: the generated queries, bound to it.
-type Tx struct{ *db.Queries }
+type Tx struct {
+	*db.Queries
+	sql       *sql.Tx
+	bulk      map[string]*sql.Stmt
+	entries   []db.AuditEntry
+	committed []func()
+}
+
+// Committed has f called once the transaction was committed; a transaction that
+// is tried again begins without.
+func (tx *Tx) Committed(f func()) { tx.committed = append(tx.committed, f) }
 
 // Open opens the database that the DSN names: "sqlite:/path/file.db", or a
 // PostgreSQL URL (several hosts with target_session_attrs=read-write for a
@@ -79,7 +92,14 @@ func redact(dsn string) string {
 // survives a power cut; SQLite below 3.51.3 corrupted WAL files and is refused
 // by the module pin.
 const sqlitePragmas = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
-	"&_pragma=foreign_keys(ON)&_pragma=cache_size(-16000)&_pragma=temp_store(MEMORY)"
+	"&_pragma=foreign_keys(ON)&_pragma=temp_store(MEMORY)"
+
+// Page caches of one connection, in KiB: the one writer's holds the inner pages of
+// its indexes; readers are many, find by key, and have the system's cache below them.
+const (
+	writerCache = "&_pragma=cache_size(-16000)"
+	readerCache = "&_pragma=cache_size(-4000)"
+)
 
 func openSQLite(path string) (*DB, error) {
 	if path == "" {
@@ -90,13 +110,14 @@ func openSQLite(path string) (*DB, error) {
 		return nil, err
 	}
 	name := "file:" + (&url.URL{Path: abs}).EscapedPath() + "?" + sqlitePragmas
-	write, err := sql.Open("sqlite", name+"&_txlock=immediate")
+	connector, err := sqlite.NewConnector(name + writerCache + "&_txlock=immediate")
 	if err != nil {
 		return nil, err
 	}
+	write := sql.OpenDB(steadfast{connector})
 	write.SetMaxOpenConns(1)
 	write.SetMaxIdleConns(1)
-	read, err := sql.Open("sqlite", name+"&_pragma=query_only(ON)")
+	read, err := sql.Open("sqlite", name+readerCache+"&_pragma=query_only(ON)")
 	if err != nil {
 		_ = write.Close()
 		return nil, err
@@ -120,10 +141,16 @@ func openPostgres(dsn string) (*DB, error) {
 		}
 	}
 	u.RawQuery = q.Encode()
-	pool, err := sql.Open("pgx", u.String())
+	settings, err := pgx.ParseConfig(u.String())
 	if err != nil {
-		return nil, fmt.Errorf("database: %w", err)
+		cause := errors.Unwrap(err) // its own text would repeat the DSN
+		if cause == nil {
+			cause = errors.New("its parameters are not understood")
+		}
+		return nil, fmt.Errorf("database %q: %w", redact(dsn), cause)
 	}
+	boundSilence(settings)
+	pool := sql.OpenDB(pipelining{stdlib.GetConnector(*settings, stdlib.OptionShouldPing(asleep))})
 	pool.SetMaxOpenConns(20)
 	pool.SetMaxIdleConns(20)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
@@ -145,8 +172,8 @@ func (d *DB) Close() error {
 const writeTries = 12
 
 // Write runs fn in one transaction and commits it when fn gives nil. A lost race
-// (serialisation, deadlock, busy, [ErrStale]) is tried again from the start, so
-// fn must have no effect outside the transaction. A database that is away gives
+// (serialisation, deadlock, busy, a guard that refused, a key that exists, [ErrStale])
+// is tried again from the start, so fn must have no effect outside the transaction. A database that is away gives
 // an error of kind unavailable. A failed commit is unknown: callers repeat with
 // the same idempotency key.
 func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
@@ -160,7 +187,7 @@ func (d *DB) Write(ctx context.Context, fn func(tx *Tx) error) error {
 func (d *DB) tried(ctx context.Context, do func() error) error {
 	var err error
 	for try := range writeTries {
-		if err = do(); err == nil || !lostRace(err) {
+		if err = do(); err == nil || !lostRace(err) && !duplicate(err) {
 			break
 		}
 		if try > 1 {
@@ -184,35 +211,45 @@ func backoff(ctx context.Context, try int) error {
 }
 
 func (d *DB) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
+	if d.engine == SQLite {
+		return d.writeTogether(ctx, fn)
+	}
 	tx, err := d.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	if err := fn(&Tx{d.writes.WithTx(tx)}); err != nil {
+	out := d.tx(tx)
+	if err := fn(out); err != nil {
 		return err
 	}
-	return tx.Commit()
+	return out.commit(ctx)
+}
+
+func (d *DB) tx(begun *sql.Tx) *Tx {
+	return &Tx{Queries: d.writes.WithTx(begun), sql: begun, bulk: d.bulk}
+}
+
+func (tx *Tx) commit(ctx context.Context) error {
+	if err := tx.writeEntries(ctx); err != nil {
+		return err
+	}
+	if err := tx.sql.Commit(); err != nil {
+		return err
+	}
+	tx.callCommitted()
+	return nil
+}
+
+func (tx *Tx) callCommitted() {
+	for _, f := range tx.committed {
+		f()
+	}
 }
 
 // Read runs fn on the readers, outside any transaction.
 func (d *DB) Read(ctx context.Context, fn func(q *db.Queries) error) error {
 	return outage(fn(d.reads))
-}
-
-// Snapshot runs fn on one view of the database, in which nothing changes
-// whatever others write meanwhile.
-func (d *DB) Snapshot(ctx context.Context, fn func(q *db.Queries) error) error {
-	options := &sql.TxOptions{ReadOnly: true}
-	if d.engine == PostgreSQL {
-		options.Isolation = sql.LevelRepeatableRead
-	}
-	tx, err := d.read.BeginTx(ctx, options)
-	if err != nil {
-		return outage(err)
-	}
-	defer func() { _ = tx.Rollback() }()
-	return outage(fn(d.reads.WithTx(tx)))
 }
 
 // Ping reports whether the database answers.

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -56,6 +57,50 @@ func TestMigrateUpTwiceDownAndUp(t *testing.T) {
 	})
 }
 
+// A newer program migrated, and this one goes on: until a migration takes away
+// what it uses and says so.
+func TestASchemaMayBeNewerThanTheProgram(t *testing.T) {
+	fixture.Each(t, func(t *testing.T, engine store.Engine) {
+		dsn := dsnOf(t, engine)
+		raw := fixture.Raw(t, dsn)
+		run := func(statement string) {
+			t.Helper()
+			if _, err := raw.ExecContext(t.Context(), statement); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ready := func() error {
+			d, err := store.Open(dsn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			if err := d.Ready(t.Context()); err != nil {
+				return err
+			}
+			return d.Write(t.Context(), func(tx *store.Tx) error { return insertAccount(t.Context(), tx, rand.Text()) })
+		}
+		run("ALTER TABLE accounts ADD COLUMN later TEXT")
+		run("CREATE TABLE later (id TEXT NOT NULL PRIMARY KEY)")
+		run("INSERT INTO goose_db_version (version_id, is_applied) VALUES (9000, true)")
+		if err := ready(); err != nil {
+			t.Errorf("after an additive migration: %v", err)
+		}
+		run("INSERT INTO schema_needs (version) VALUES (9000)")
+		if err := ready(); err == nil || !strings.Contains(err.Error(), "needs a newer program: one that knows migration 9000") {
+			t.Errorf("after one that needs a newer program: %v", err)
+		}
+		d, err := store.Open(dsn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		if c, err := d.Inspect(t.Context()); err != nil || !c.TooOld {
+			t.Errorf("it says of itself %+v, %v", c, err)
+		}
+	})
+}
+
 // dsnOf gives one more migrated database.
 func dsnOf(t testing.TB, engine store.Engine) string { return fixture.Database(t, engine) }
 
@@ -73,9 +118,9 @@ func bump(ctx context.Context, tx *store.Tx, id string) error {
 	if err != nil {
 		return err
 	}
-	return store.Moved(tx.UpdateAccount(ctx, db.UpdateAccountParams{
-		AccountID: id, Locale: row.Locale, EventSeq: row.EventSeq + 1, ChainHead: row.ChainHead, Version: row.Version,
-	}))
+	return tx.UpdateAccount(ctx, db.UpdateAccountParams{
+		AccountID: id, Locale: row.Locale, EventSeq: row.EventSeq + 1, ChainHead: row.ChainHead, Was: row.Version,
+	})
 }
 
 func eventSeq(t testing.TB, d *store.DB, id string) (n int64) {
@@ -113,9 +158,9 @@ func TestALostRaceIsTriedAgain(t *testing.T) {
 			t.Errorf("a race lost for ever ended after %d tries with %v", tries, err)
 		}
 		stale := func(tx *store.Tx) error { // a version that is not there any more
-			return store.Moved(tx.UpdateAccount(ctx, db.UpdateAccountParams{AccountID: "a", ChainHead: []byte{}, Version: 77}))
+			return tx.UpdateAccount(ctx, db.UpdateAccountParams{AccountID: "a", ChainHead: []byte{}, Was: 77})
 		}
-		if err := d.Write(ctx, stale); !errors.Is(err, store.ErrStale) {
+		if err := d.Write(ctx, stale); !recovery.IsKind(err, recovery.KindUnavailable) || eventSeq(t, d, "a") != 1 {
 			t.Errorf("an update of a version that is gone gave %v", err)
 		}
 	})
@@ -199,25 +244,23 @@ func TestSnapshotDoesNotMove(t *testing.T) {
 		if err := d.Write(ctx, func(tx *store.Tx) error { return insertAccount(ctx, tx, "a") }); err != nil {
 			t.Fatal(err)
 		}
-		err := d.Snapshot(ctx, func(q *db.Queries) error {
-			before, err := q.GetAccount(ctx, "a")
-			if err != nil {
-				return err
-			}
+		err := d.Snapshots(ctx, 3, func(views []*db.Queries) error {
 			if err := d.Write(ctx, func(tx *store.Tx) error { return bump(ctx, tx, "a") }); err != nil {
 				return err
 			}
-			after, err := q.GetAccount(ctx, "a")
-			if before.EventSeq != after.EventSeq {
-				t.Errorf("within a snapshot the row went from %d to %d", before.EventSeq, after.EventSeq)
+			for i, q := range views { // all see the moment before, whichever reads first
+				row, err := q.GetAccount(ctx, "a")
+				if err != nil || row.EventSeq != 0 {
+					t.Errorf("view %d sees event %d, %v", i, row.EventSeq, err)
+				}
 			}
-			return err
+			return nil
 		})
 		if err != nil || eventSeq(t, d, "a") != 1 {
 			t.Errorf("%v; afterwards %d", err, eventSeq(t, d, "a"))
 		}
-		err = d.Snapshot(ctx, func(q *db.Queries) error {
-			_, err := q.SweepCounters(ctx, 0)
+		err = d.Snapshots(ctx, 1, func(views []*db.Queries) error {
+			_, err := views[0].SweepCounters(ctx, 0)
 			return err
 		})
 		if err == nil {
@@ -257,4 +300,46 @@ func TestADSNThatIsWrongKeepsItsPassword(t *testing.T) {
 	if got := store.Redact("mysql://u:p@h/d"); got != "mysql:…" {
 		t.Errorf("a DSN shows as %q", got)
 	}
+}
+
+// Whatever is written while they begin, all views are of one moment.
+func TestSnapshotsAreOfOneMoment(t *testing.T) {
+	fixture.Each(t, func(t *testing.T, engine store.Engine) {
+		ctx, d := t.Context(), open(t, engine)
+		if err := d.Write(ctx, func(tx *store.Tx) error { return insertAccount(ctx, tx, "a") }); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		var writing sync.WaitGroup
+		writing.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if err := d.Write(ctx, func(tx *store.Tx) error { return bump(ctx, tx, "a") }); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+		for range 30 {
+			err := d.Snapshots(ctx, 4, func(views []*db.Queries) error {
+				first, err := views[0].GetAccount(ctx, "a")
+				for _, q := range views {
+					row, again := q.GetAccount(ctx, "a")
+					if err = errors.Join(err, again); row.EventSeq != first.EventSeq {
+						t.Errorf("one view sees event %d, another %d", first.EventSeq, row.EventSeq)
+					}
+				}
+				return err
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		close(done)
+		writing.Wait()
+	})
 }

@@ -60,7 +60,7 @@ type person struct {
 //	restart                           the server stops and starts again
 //
 // Values: from-inbox WHO sms|email (the code), link-from-inbox WHO sms|email,
-// backup-code WHO N.
+// backup-code WHO N, case-ref (the newest case's).
 func NewWorld(t *testing.T, engine store.Engine) *story.World {
 	w := &World{t: t, engine: engine, people: map[string]*person{}, seen: map[string]int{}}
 	return &story.World{
@@ -80,7 +80,7 @@ func NewWorld(t *testing.T, engine store.Engine) *story.World {
 			"restart": func(*story.Run, []string) error { w.server.Restart(); return nil },
 		},
 		Values: map[string]story.Value{
-			"from-inbox": w.code, "link-from-inbox": w.link, "backup-code": w.backupCode,
+			"from-inbox": w.code, "link-from-inbox": w.link, "backup-code": w.backupCode, "case-ref": w.caseRef,
 		},
 	}
 }
@@ -322,6 +322,11 @@ func (w *World) link(_ *story.Run, args []string) (string, error) {
 		return "", fmt.Errorf("no link in: %s", m.Text)
 	}
 	return m.Links[0], nil
+}
+
+func (w *World) caseRef(*story.Run, []string) (string, error) {
+	row, err := w.newestCase()
+	return row.Ref, err
 }
 
 func (w *World) backupCode(_ *story.Run, args []string) (string, error) {

@@ -34,15 +34,36 @@ func loadAssets() map[string]asset {
 		panic(err)
 	}
 	for _, entry := range entries {
-		data, err := assetFiles.ReadFile("assets/" + entry.Name())
+		name, pattern := entry.Name(), "assets/"+entry.Name()
+		if entry.IsDir() { // a folder of sheets is one sheet, in the order of their names
+			name, pattern = name+".css", pattern+"/*.css"
+		}
+		data, err := joined(pattern)
 		if err != nil {
 			panic(err)
 		}
-		ext := path.Ext(entry.Name())
-		a := asset{entry.Name(), strings.TrimSuffix(entry.Name(), ext) + "-" + digest(data) + ext, data}
+		ext := path.Ext(name)
+		a := asset{name, strings.TrimSuffix(name, ext) + "-" + digest(data) + ext, data}
 		loaded[a.name], loaded[a.hashed] = a, a
 	}
 	return loaded
+}
+
+// joined is the text of all files that a pattern names.
+func joined(pattern string) ([]byte, error) {
+	names, err := fs.Glob(assetFiles, pattern)
+	if err != nil {
+		return nil, err
+	}
+	var all []byte
+	for _, name := range names {
+		data, err := assetFiles.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, data...)
+	}
+	return all, nil
 }
 
 func digest(data []byte) string {
@@ -78,24 +99,34 @@ func writeAsset(w http.ResponseWriter, ext, age string, data []byte) {
 }
 
 // The grounds that accents are read on, and jade for realms that name none.
-// The same values stand in assets/app.css.
+// Night is the sheet's, which is the lighter of the two grounds by night. The same
+// values stand in assets/app/1-tokens.css.
 var (
-	paper = colour{0xfb, 0xfa, 0xf7}
-	night = colour{0x11, 0x17, 0x14}
+	paper = colour{0xf4, 0xf2, 0xea}
+	night = colour{0x17, 0x1e, 0x1b}
 	white = colour{0xff, 0xff, 0xff}
 	black = colour{}
 	green = colour{0x0b, 0x6b, 0x4f}
 )
 
-// serveAccent gives a realm's one colour as a sheet: no style is ever inline.
-func (s *site) serveAccent(w http.ResponseWriter, r *http.Request) {
-	realm, found := strings.CutSuffix(r.PathValue("file"), ".css")
-	inForce, ok := s.Realm(recovery.Realm(realm))
-	if !found || !ok {
+// serveOfRealm gives a realm's one colour as a sheet, because no style is ever
+// inline, or its logo as a picture, in which nothing could run.
+func (s *site) serveOfRealm(w http.ResponseWriter, r *http.Request) {
+	ext := path.Ext(r.PathValue("file"))
+	inForce, ok := s.Realm(recovery.Realm(strings.TrimSuffix(r.PathValue("file"), ext)))
+	switch {
+	case ok && ext == ".css":
+		writeAsset(w, ext, "max-age=3600", accentSheet(inForce.Realm.Accent))
+	case ok && ext == ".svg" && inForce.Realm.Logo != "":
+		writeAsset(w, ext, "max-age=3600", []byte(inForce.Realm.Logo))
+	default:
 		w.WriteHeader(http.StatusNotFound)
-		return
 	}
-	writeAsset(w, ".css", "max-age=3600", accentSheet(inForce.Realm.Accent))
+}
+
+// logoPath changes when the logo does.
+func logoPath(realm recovery.Realm, inForce *policy.Policy) string {
+	return "/assets/realm/" + string(realm) + ".svg?v=" + digest([]byte(inForce.Realm.Logo))
 }
 
 // accentPath changes when the colour does.

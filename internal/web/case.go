@@ -14,6 +14,13 @@ func (v *visit) view() (claimant.CaseView, error) {
 		return claimant.CaseView{}, err
 	}
 	view, err := v.Claimant.View(v.r.Context(), v.caller(), who)
+	if err == nil && view.Moved != nil { // the answer that said so was lost
+		v.enterCase(view.Moved.Credentials)
+		return v.Claimant.View(v.r.Context(), v.caller(), view.Moved.Credentials)
+	}
+	if err == nil && view.Intent == recovery.IntentTakeover && view.State.Closed() {
+		err = recovery.Unknown("error.takeover.over")
+	}
 	if recovery.IsKind(err, recovery.KindUnknown) {
 		v.dropCookie(cookieCase(v.realm))
 	}
@@ -43,7 +50,7 @@ func (v *visit) showWays() error {
 func (v *visit) waysOf(view claimant.CaseView) error {
 	c := newCasePage(v, view)
 	c.step = claimant.StepWays
-	c.here, c.heading = v.path("/case/ways"), v.t("page.ways.heading")
+	c.here, c.heading = v.path("/case/ways"), c.headingOf()
 	return v.show(http.StatusOK, casePageOf(c))
 }
 
@@ -76,6 +83,12 @@ func (v *visit) again(err error) error {
 	view, viewErr := v.view()
 	if viewErr != nil {
 		return viewErr
+	}
+	if (e.Key == "error.code.expired" || e.Key == "error.challenge.unknown") && view.Challenge == nil {
+		// It was answered right already, in another tab, before a reply was lost, or
+		// in the takeover that brought the case here: nothing else leaves no
+		// challenge. The page says what is next.
+		return v.toCase()
 	}
 	v.note(e)
 	if view.Challenge != nil && e.Args["digits"] == nil {
@@ -120,7 +133,10 @@ func (v *visit) answer() error {
 				answer[name] = form[name]
 			}
 		}
-		_, err = v.Claimant.Answer(v.r.Context(), v.caller(), who, form["challenge"], answer)
+		view, err := v.Claimant.Answer(v.r.Context(), v.caller(), who, form["challenge"], answer)
+		if err == nil && view.Moved != nil {
+			v.enterCase(view.Moved.Credentials)
+		}
 		return err
 	})
 }

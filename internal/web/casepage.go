@@ -22,6 +22,9 @@ type casePage struct {
 
 func newCasePage(v *visit, view claimant.CaseView) *casePage {
 	c := &casePage{page: v.page(v.path("/case"), ""), view: view, step: view.Step}
+	if c.step == claimant.StepWays && len(c.wayItems()) == 0 {
+		c.step = claimant.StepPerson // nothing is left that one could do alone
+	}
 	c.heading = c.headingOf()
 	return c
 }
@@ -31,12 +34,29 @@ func (c *casePage) headingOf() string {
 	switch c.step {
 	case claimant.StepProve:
 		return c.proveHeading()
+	case claimant.StepWays:
+		if c.takeover() {
+			return c.t("page.takeover.ways.heading")
+		}
 	case claimant.StepDone:
 		if key := "page.done.heading." + string(c.view.Intent); i18n.Has(key) {
 			return c.t(key)
 		}
 	}
 	return c.t("page." + string(c.step) + ".heading")
+}
+
+// takeover reports whether the page asks for the proofs of another case.
+func (c *casePage) takeover() bool { return c.view.Intent == recovery.IntentTakeover }
+
+// takeoverLead says which proofs: before the first one that is not for everybody to know.
+func (c *casePage) takeoverLead() string {
+	for _, way := range c.view.Ways {
+		if way.Name == string(recovery.IntentTakeover) {
+			return "page.takeover.ways.rest"
+		}
+	}
+	return "page.takeover.ways.lead"
 }
 
 // casePageOf picks the page of the step.
@@ -158,6 +178,16 @@ func (c *casePage) resendIn() string {
 	return strconv.FormatInt(max(0, c.view.Challenge.ResendAt.Sub(c.now).Milliseconds()), 10)
 }
 
+// codeClass lays out the field of a code: a place for each digit, for the lengths
+// that the sheet knows.
+func codeClass(digits int) string {
+	switch digits {
+	case 6, 8:
+		return "code code-" + strconv.Itoa(digits)
+	}
+	return "code"
+}
+
 // resendKey is the button that starts the same challenge again.
 func resendKey(channel string) string {
 	switch channel {
@@ -180,8 +210,8 @@ type wayItem struct {
 
 // stepItem is one channel of a way.
 type stepItem struct {
-	label, need, time, suits string
-	proven, later            bool
+	channel, label, need, time, suits string
+	proven, later                     bool
 }
 
 // wayItems lists the ways that a person can do without us; the help line is
@@ -221,7 +251,7 @@ func (c *casePage) wayItems() []wayItem {
 }
 
 func (c *casePage) stepItem(channel claimant.ChannelView) stepItem {
-	step := stepItem{label: channel.Name, proven: channel.Proven, later: !channel.Proven && !channel.Open}
+	step := stepItem{channel: channel.Name, label: channel.Name, proven: channel.Proven, later: !channel.Proven && !channel.Open}
 	if key := "channel." + channel.Name; i18n.Has(key + ".name") {
 		step.label = c.t(key + ".name")
 		step.need, step.time, step.suits = c.t(key+".need"), c.t(key+".time"), c.t(key+".suits")
@@ -230,6 +260,9 @@ func (c *casePage) stepItem(channel claimant.ChannelView) stepItem {
 }
 
 func (c *casePage) holdText(hold time.Duration) string {
+	if c.takeover() {
+		return "" // taking a case over changes no wait for the better
+	}
 	if hold <= 0 {
 		return c.t("page.ways.hold.none")
 	}
@@ -273,12 +306,59 @@ func (c *casePage) identifierLabel(kind recovery.IdentifierKind) string {
 	return c.t("identifier." + string(kind) + ".label")
 }
 
+// waits reports whether the case has a wait of any length.
+func (c *casePage) waits() bool { return c.view.HoldUntil.After(c.view.HoldBegan) }
+
+// stage is where the page stands among the stages of its intent, false for pages
+// that end the case.
+func (c *casePage) stage() (at int, shown bool) {
+	switch c.step {
+	case claimant.StepWays, claimant.StepProve, claimant.StepChoose:
+		return 1, true
+	case claimant.StepWait:
+		return 2, true
+	case claimant.StepSecret, claimant.StepAccount, claimant.StepUnlock, claimant.StepApplying:
+		return len(c.stages(c.view.Intent, c.waits())) - 1, true
+	}
+	return 0, false
+}
+
+// waited is how much of the hold is over, in per cent from 0 to 100.
+func (c *casePage) waited() string {
+	whole := c.view.HoldUntil.Sub(c.view.HoldBegan)
+	if whole <= 0 {
+		return "100"
+	}
+	return strconv.Itoa(int(min(100, max(0, 100*c.now.Sub(c.view.HoldBegan)/whole))))
+}
+
+// sign is what stands over the heading of a page that ends the case.
+func (c *casePage) sign() templ.Component {
+	if c.step == claimant.StepDone {
+		return whole()
+	}
+	return broken()
+}
+
+// glyph is the icon of a way: that of the first channel still to prove.
+func (w wayItem) glyph() string {
+	for _, step := range w.steps {
+		if !step.proven {
+			return step.channel
+		}
+	}
+	return "shield"
+}
+
 // cancellable reports whether the case can still be stopped from here. The held
 // page has its own button.
 func (c *casePage) cancellable() bool {
+	if c.takeover() {
+		return false
+	}
 	switch c.view.State {
 	case recovery.StateOpen, recovery.StateInReview, recovery.StateHeld:
-		return c.step != claimant.StepWait
+		return c.step != claimant.StepWait && c.here != c.path("/case/cancel")
 	}
 	return false
 }

@@ -19,6 +19,7 @@ func tongPolicy() *policy.Policy {
 		Realm: policy.RealmSection{
 			ID: "tong", Name: policy.Text{"zh-CN": "一窗通", "en": "One Window"},
 			Accent: "#0b6b4f", Locale: "zh-CN", SignIn: "https://sign-in.example/",
+			Logo: `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 8L4 0l4 8z"/></svg>`,
 		},
 		Identifiers: []recovery.IdentifierKind{
 			recovery.IdentifierPhone, recovery.IdentifierEmail, recovery.IdentifierUsername,
@@ -97,6 +98,29 @@ func waysView() claimant.CaseView {
 		},
 		{Name: "person", Person: true},
 	}
+	return view
+}
+
+func takeoverView(channels ...string) claimant.CaseView {
+	view := baseView(claimant.StepWays, recovery.StateOpen)
+	view.Intent, view.Identifier, view.IdentifierKind = recovery.IntentTakeover, string(view.Ref), recovery.IdentifierCaseRef
+	for _, name := range channels {
+		view.Ways = append(view.Ways, claimant.WayView{Name: name, Channels: []claimant.ChannelView{{Name: name, Open: true}}})
+	}
+	return view
+}
+
+func restView() claimant.CaseView {
+	view := takeoverView()
+	view.Ways = []claimant.WayView{{
+		Name: "takeover", Channels: []claimant.ChannelView{{Name: "sms-code", Proven: true, Open: true}, {Name: "real-name", Open: true}},
+	}}
+	return view
+}
+
+func takeoverProveView() claimant.CaseView {
+	view := takeoverView("sms-code")
+	view.Step, view.Challenge = claimant.StepProve, proveView("sms-code", 6).Challenge
 	return view
 }
 
@@ -239,6 +263,17 @@ func gallery() []fixture {
 			e := recovery.BadInput("error.identifier.empty").At("identifier")
 			return v.find(422, recovery.IntentResetPassword, "", v.problem(e))
 		}},
+		{"takeover", "tong", (*visit).showTakeover},
+		{"takeover-wrong", "tong", func(v *visit) error {
+			e := recovery.BadInput("error.ref.malformed").At("ref")
+			problem := v.problem(e)
+			problem.field = "ref"
+			return v.takeoverAt(422, "W7K2", problem)
+		}},
+		{"takeover-lost", "tong", failing(recovery.Unknown("error.case.elsewhere"))},
+		{"takeover-ways", "tong", ofCase(takeoverView("sms-code", "email-code", "backup-code"))},
+		{"takeover-rest", "tong", ofCase(restView())},
+		{"takeover-prove", "tong", ofCase(takeoverProveView())},
 		{"help", "tong", (*visit).showHelp},
 		{"help-bare", "bare", (*visit).showHelp},
 		{"safety", "tong", (*visit).showSafety},

@@ -3,6 +3,8 @@ package web
 import (
 	"net/http"
 
+	"github.com/a-h/templ"
+
 	"github.com/wanbi/wanbi/internal/claimant"
 	"github.com/wanbi/wanbi/internal/guest"
 	"github.com/wanbi/wanbi/internal/recovery"
@@ -50,6 +52,9 @@ func (v *visit) confirmLink() error {
 		return err
 	}
 	token, view, err := v.link()
+	if recovery.IsKind(err, recovery.KindNotFound) && v.hasCase(form["ref"]) {
+		return v.toCase() // pressed again after it has brought the case here
+	}
 	if err != nil {
 		return err
 	}
@@ -94,6 +99,9 @@ func (v *visit) showNotice() error {
 
 func (v *visit) noticeAt(view guest.LinkView) error {
 	p := v.page(v.path("/cancel"), v.t(noticeHeading(view)))
+	if view.Act == "" {
+		return v.show(http.StatusOK, noticeOverPage(p, view))
+	}
 	return v.show(http.StatusOK, noticePage(p, view))
 }
 
@@ -159,4 +167,13 @@ func noticeLead(view guest.LinkView) string {
 		return "page.guest.frozen.lead"
 	}
 	return "page.guest.over.lead"
+}
+
+// noticeSign stands over what came of it: a frozen account is not whole yet.
+func noticeSign(view guest.LinkView) templ.Component {
+	switch view.State {
+	case recovery.StateCompleted, recovery.StateApplying:
+		return broken()
+	}
+	return whole()
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/a-h/templ"
+
 	"github.com/wanbi/wanbi/internal/i18n"
 	"github.com/wanbi/wanbi/internal/policy"
 	"github.com/wanbi/wanbi/internal/recovery"
@@ -60,6 +62,9 @@ func (p *page) brand() string {
 	}
 	return realmName(p.locale, p.realm, p.policy)
 }
+
+// ownLogo reports whether the realm has a logo in place of the mark.
+func (p *page) ownLogo() bool { return p.policy != nil && p.policy.Realm.Logo != "" }
 
 func (p *page) title() string {
 	key := "layout.title"
@@ -156,6 +161,30 @@ func (p *page) identifiers() string {
 // purpose says what an intent is for, inside a sentence: 重设密码, resetting your password.
 func (p *page) purpose(intent recovery.Intent) string {
 	return p.t("intent." + string(intent) + ".purpose")
+}
+
+// helpRail is whom to call, beside pages that do not say it; nil outside realms.
+func helpRail(p *page) templ.Component {
+	if p.policy == nil {
+		return nil
+	}
+	return callCard(p)
+}
+
+// stages are what one goes through for an intent, with the wait where there is one.
+func (p *page) stages(intent recovery.Intent, wait bool) []string {
+	names := []string{p.t("page.progress.find"), p.t("page.progress.prove")}
+	if wait {
+		names = append(names, p.t("page.progress.wait"))
+	}
+	last := "page.progress.reset-password"
+	switch intent {
+	case recovery.IntentFindAccount:
+		last = "page.progress.find-account"
+	case recovery.IntentUnlock:
+		last = "page.progress.unlock"
+	}
+	return append(names, p.t(last))
 }
 
 // stamp writes a time for machines.

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -174,10 +175,11 @@ func (v *visit) page(here, heading string) *page {
 func (v *visit) t(key string, pairs ...any) string { return translate(v.locale, key, pairs) }
 
 // show renders a page whole before the first byte leaves, so that a failure
-// halfway is a failure and not half a page.
+// halfway is a failure and not half a page. Rendering reads nothing, so it does not
+// stop at the request's deadline: the page that says so is rendered after it.
 func (v *visit) show(status int, body templ.Component) error {
 	var buffer bytes.Buffer
-	if err := body.Render(v.r.Context(), &buffer); err != nil {
+	if err := body.Render(context.WithoutCancel(v.r.Context()), &buffer); err != nil {
 		return recovery.Internal(err)
 	}
 	v.w.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -190,6 +192,9 @@ func (v *visit) show(status int, body templ.Component) error {
 // fail shows an error as a page of its own.
 func (v *visit) fail(e *recovery.Error) {
 	v.note(e)
+	if e.Kind == recovery.KindUnknown && v.policy != nil && v.lost(e) == nil {
+		return
+	}
 	p := v.page(v.same(), v.t("page.error."+e.Kind.String()+".heading"))
 	if v.r.Method != http.MethodGet && v.policy != nil {
 		p.here = v.path("/recover")
@@ -198,7 +203,7 @@ func (v *visit) fail(e *recovery.Error) {
 	if e.RetryAfter > 0 {
 		problem.retryAt = v.now.Add(e.RetryAfter)
 	}
-	inCase := v.policy != nil && v.cookie(cookieCase(v.realm)) != "" && e.Kind != recovery.KindUnknown
+	inCase := v.policy != nil && v.cookie(cookieCase(v.realm)) != ""
 	if err := v.show(e.Kind.HTTPStatus(), errorPage(p, problem, inCase)); err != nil {
 		v.note(recovery.AsError(err))
 		v.w.WriteHeader(http.StatusInternalServerError)

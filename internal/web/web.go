@@ -79,6 +79,9 @@ func New(cfg Config) http.Handler {
 		"GET /{realm}/recover/{intent}":  (*visit).showFind,
 		"POST /{realm}/recover/{intent}": (*visit).openCase,
 
+		"GET /{realm}/takeover":  (*visit).showTakeover,
+		"POST /{realm}/takeover": (*visit).takeOver,
+
 		"GET /{realm}/case":            (*visit).showCase,
 		"GET /{realm}/case/ways":       (*visit).showWays,
 		"GET /{realm}/case/cancel":     (*visit).showCancel,
@@ -107,7 +110,7 @@ func New(cfg Config) http.Handler {
 	outer.HandleFunc("GET /.well-known/change-password", s.anywhere((*visit).toOnlyRealm))
 	outer.HandleFunc("GET /favicon.svg", serveAsset("favicon.svg"))
 	outer.HandleFunc("GET /assets/{file}", serveHashed)
-	outer.HandleFunc("GET /assets/realm/{file}", s.serveAccent)
+	outer.HandleFunc("GET /assets/realm/{file}", s.serveOfRealm)
 	outer.Handle("/", inner)
 
 	return s.guard(outer)
@@ -142,7 +145,7 @@ func (s *site) guard(next http.Handler) http.Handler {
 // go by; no page has a token in its address anyway.
 func setHeaders(h http.Header) {
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; "+
-		"form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
+		"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'")
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")

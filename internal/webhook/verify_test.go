@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -217,4 +218,24 @@ func TestSignatureBaseOfTheRFC(t *testing.T) {
 	if !ed25519.Verify(public, []byte(base), signature) {
 		t.Errorf("the signature of the RFC does not match:\n%s", base)
 	}
+}
+
+// Nobody without the key makes a signature, however the headers are written.
+func FuzzVerify(f *testing.F) {
+	f.Add(`sig1=("@method" "@target-uri" "content-digest" "content-type");created=1795147200;keyid="wanbi-1";alg="ed25519";nonce="x"`, "sig1=:AAAA:", "sha-256=:AAAA:", []byte("{}"))
+	f.Add("sig1=()", "sig1=::", "", []byte(nil))
+	f.Add(`sig1=(`, `sig1=1, sig2=:AA==:`, `sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:`, []byte(nil))
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	keys := func(string) (ed25519.PublicKey, bool) { return public, true }
+	f.Fuzz(func(t *testing.T, input, signature, digest string, body []byte) {
+		r := httptest.NewRequest(http.MethodPost, "https://host.example/events", bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header["Signature-Input"], r.Header["Signature"], r.Header["Content-Digest"] = []string{input}, []string{signature}, []string{digest}
+		if Verify(r, body, keys, time.Unix(1795147200, 0), time.Hour) == nil {
+			t.Errorf("taken: %s %s", input, signature)
+		}
+	})
 }

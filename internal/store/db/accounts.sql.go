@@ -208,23 +208,29 @@ func (q *Queries) DeleteLock(ctx context.Context, arg DeleteLockParams) (int64, 
 
 const dormantAccounts = `-- name: DormantAccounts :many
 SELECT account_id FROM accounts
-WHERE realm = $1 AND last_sign_in_at <= $2 AND account_id > $3
-ORDER BY account_id LIMIT $4
+WHERE realm = $1 AND last_sign_in_at <= $2
+  AND (warned_at = 0 OR last_sign_in_at <= $3)
+  AND NOT EXISTS (SELECT 1 FROM account_locks l WHERE l.account_id = accounts.account_id AND l.reason = 'dormant'
+    AND (l.until = 0 OR l.until > $4))
+LIMIT $5
 `
 
 type DormantAccountsParams struct {
-	Realm        string
-	LastSignInAt int64
-	AccountID    string
-	Limit        int32
+	Realm      string
+	WarnBefore int64
+	LockBefore int64
+	Now        int64
+	Most       int32
 }
 
+// Those with something to do: not locked for it yet, and to be locked now or not warned yet.
 func (q *Queries) DormantAccounts(ctx context.Context, arg DormantAccountsParams) ([]string, error) {
 	rows, err := q.query(ctx, q.dormantAccountsStmt, dormantAccounts,
 		arg.Realm,
-		arg.LastSignInAt,
-		arg.AccountID,
-		arg.Limit,
+		arg.WarnBefore,
+		arg.LockBefore,
+		arg.Now,
+		arg.Most,
 	)
 	if err != nil {
 		return nil, err
@@ -702,9 +708,10 @@ func (q *Queries) ListBackupCodes(ctx context.Context, accountID string) ([]stri
 }
 
 const listContacts = `-- name: ListContacts :many
-SELECT account_id, id, kind, position, idx, value, added_at, changed_at, removed_at FROM account_contacts WHERE account_id = $1 AND removed_at = 0 ORDER BY position, id
+SELECT account_id, id, kind, position, idx, value, added_at, changed_at, removed_at FROM account_contacts WHERE account_id = $1 ORDER BY removed_at, position, id
 `
 
+// Former contacts too: whoever asks for some of them filters.
 func (q *Queries) ListContacts(ctx context.Context, accountID string) ([]AccountContact, error) {
 	rows, err := q.query(ctx, q.listContactsStmt, listContacts, accountID)
 	if err != nil {
@@ -765,67 +772,34 @@ func (q *Queries) ListFacts(ctx context.Context, accountID string) ([]AccountFac
 	return items, nil
 }
 
-const listFormerContacts = `-- name: ListFormerContacts :many
-SELECT account_id, id, kind, position, idx, value, added_at, changed_at, removed_at FROM account_contacts WHERE account_id = $1 AND removed_at > $2 ORDER BY removed_at, id
-`
-
-type ListFormerContactsParams struct {
-	AccountID string
-	RemovedAt int64
-}
-
-func (q *Queries) ListFormerContacts(ctx context.Context, arg ListFormerContactsParams) ([]AccountContact, error) {
-	rows, err := q.query(ctx, q.listFormerContactsStmt, listFormerContacts, arg.AccountID, arg.RemovedAt)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var items []AccountContact
-	for rows.Next() {
-		var i AccountContact
-		if err := rows.Scan(
-			&i.AccountID,
-			&i.ID,
-			&i.Kind,
-			&i.Position,
-			&i.Idx,
-			&i.Value,
-			&i.AddedAt,
-			&i.ChangedAt,
-			&i.RemovedAt,
-		); err != nil {
-			return nil, err
-		}
-		items = append(items, i)
-	}
-	if err := rows.Close(); err != nil {
-		return nil, err
-	}
-	if err := rows.Err(); err != nil {
-		return nil, err
-	}
-	return items, nil
-}
-
 const listLocks = `-- name: ListLocks :many
-SELECT account_id, reason, at, until FROM account_locks WHERE account_id = $1 ORDER BY reason
+SELECT reason, at, until FROM account_locks WHERE account_locks.account_id = $1
+UNION ALL
+SELECT 'too-many-failures', first_failure, until FROM lockouts WHERE lockouts.key = $2 AND lockouts.until > 0
 `
 
-func (q *Queries) ListLocks(ctx context.Context, accountID string) ([]AccountLock, error) {
-	rows, err := q.query(ctx, q.listLocksStmt, listLocks, accountID)
+type ListLocksParams struct {
+	AccountID string
+	Lockout   string
+}
+
+type ListLocksRow struct {
+	Reason string
+	At     int64
+	Until  int64
+}
+
+// The lockout of sign-in is a lock as well.
+func (q *Queries) ListLocks(ctx context.Context, arg ListLocksParams) ([]ListLocksRow, error) {
+	rows, err := q.query(ctx, q.listLocksStmt, listLocks, arg.AccountID, arg.Lockout)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var items []AccountLock
+	var items []ListLocksRow
 	for rows.Next() {
-		var i AccountLock
-		if err := rows.Scan(
-			&i.AccountID,
-			&i.Reason,
-			&i.At,
-			&i.Until,
-		); err != nil {
+		var i ListLocksRow
+		if err := rows.Scan(&i.Reason, &i.At, &i.Until); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -988,7 +962,7 @@ func (q *Queries) RetireContact(ctx context.Context, arg RetireContactParams) er
 	return err
 }
 
-const revokeDevices = `-- name: RevokeDevices :execrows
+const revokeDevices = `-- name: RevokeDevices :exec
 UPDATE account_devices SET revoked_at = $2 WHERE account_id = $1 AND revoked_at = 0
 `
 
@@ -997,12 +971,9 @@ type RevokeDevicesParams struct {
 	RevokedAt int64
 }
 
-func (q *Queries) RevokeDevices(ctx context.Context, arg RevokeDevicesParams) (int64, error) {
-	result, err := q.exec(ctx, q.revokeDevicesStmt, revokeDevices, arg.AccountID, arg.RevokedAt)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) RevokeDevices(ctx context.Context, arg RevokeDevicesParams) error {
+	_, err := q.exec(ctx, q.revokeDevicesStmt, revokeDevices, arg.AccountID, arg.RevokedAt)
+	return err
 }
 
 const takeLockout = `-- name: TakeLockout :one
@@ -1036,10 +1007,10 @@ func (q *Queries) TakeLockout(ctx context.Context, arg TakeLockoutParams) (TakeL
 	return i, err
 }
 
-const updateAccount = `-- name: UpdateAccount :execrows
-UPDATE accounts SET version = version + 1, locale = $2, last_sign_in_at = $3, warned_at = $4,
+const updateAccount = `-- name: UpdateAccount :exec
+UPDATE accounts SET version = CASE WHEN version = $9 THEN version + 1 END, locale = $2, last_sign_in_at = $3, warned_at = $4,
   epoch = $5, event_seq = $6, chain_seq = $7, chain_head = $8
-WHERE account_id = $1 AND version = $9
+WHERE account_id = $1
 `
 
 type UpdateAccountParams struct {
@@ -1051,11 +1022,12 @@ type UpdateAccountParams struct {
 	EventSeq     int64
 	ChainSeq     int64
 	ChainHead    []byte
-	Version      int64
+	Was          int64
 }
 
-func (q *Queries) UpdateAccount(ctx context.Context, arg UpdateAccountParams) (int64, error) {
-	result, err := q.exec(ctx, q.updateAccountStmt, updateAccount,
+// Guarded as UpdateCase is.
+func (q *Queries) UpdateAccount(ctx context.Context, arg UpdateAccountParams) error {
+	_, err := q.exec(ctx, q.updateAccountStmt, updateAccount,
 		arg.AccountID,
 		arg.Locale,
 		arg.LastSignInAt,
@@ -1064,12 +1036,9 @@ func (q *Queries) UpdateAccount(ctx context.Context, arg UpdateAccountParams) (i
 		arg.EventSeq,
 		arg.ChainSeq,
 		arg.ChainHead,
-		arg.Version,
+		arg.Was,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return err
 }
 
 const upgradeSecret = `-- name: UpgradeSecret :execrows

@@ -62,31 +62,7 @@ func (q *Queries) CasesDue(ctx context.Context, arg CasesDueParams) ([]CasesDueR
 	return items, nil
 }
 
-const consumeChallenge = `-- name: ConsumeChallenge :execrows
-UPDATE challenges SET consumed_at = $4 WHERE subject = $1 AND case_id = $2 AND id = $3 AND consumed_at = 0
-`
-
-type ConsumeChallengeParams struct {
-	Subject    string
-	CaseID     string
-	ID         string
-	ConsumedAt int64
-}
-
-func (q *Queries) ConsumeChallenge(ctx context.Context, arg ConsumeChallengeParams) (int64, error) {
-	result, err := q.exec(ctx, q.consumeChallengeStmt, consumeChallenge,
-		arg.Subject,
-		arg.CaseID,
-		arg.ID,
-		arg.ConsumedAt,
-	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
-}
-
-const consumeChallenges = `-- name: ConsumeChallenges :execrows
+const consumeChallenges = `-- name: ConsumeChallenges :exec
 UPDATE challenges SET consumed_at = $3 WHERE subject = $1 AND case_id = $2 AND consumed_at = 0
 `
 
@@ -96,12 +72,9 @@ type ConsumeChallengesParams struct {
 	ConsumedAt int64
 }
 
-func (q *Queries) ConsumeChallenges(ctx context.Context, arg ConsumeChallengesParams) (int64, error) {
-	result, err := q.exec(ctx, q.consumeChallengesStmt, consumeChallenges, arg.Subject, arg.CaseID, arg.ConsumedAt)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) ConsumeChallenges(ctx context.Context, arg ConsumeChallengesParams) error {
+	_, err := q.exec(ctx, q.consumeChallengesStmt, consumeChallenges, arg.Subject, arg.CaseID, arg.ConsumedAt)
+	return err
 }
 
 const getCase = `-- name: GetCase :one
@@ -424,9 +397,9 @@ func (q *Queries) LiveChallenges(ctx context.Context, arg LiveChallengesParams) 
 	return items, nil
 }
 
-const startChallenge = `-- name: StartChallenge :execrows
+const startChallenge = `-- name: StartChallenge :exec
 UPDATE challenges SET data = $4, destination = $5, candidates = $6, known_device = $7
-WHERE subject = $1 AND case_id = $2 AND id = $3 AND consumed_at = 0 AND data IS NULL
+WHERE subject = $1 AND case_id = $2 AND id = $3
 `
 
 type StartChallengeParams struct {
@@ -439,8 +412,9 @@ type StartChallengeParams struct {
 	KnownDevice int64
 }
 
-func (q *Queries) StartChallenge(ctx context.Context, arg StartChallengeParams) (int64, error) {
-	result, err := q.exec(ctx, q.startChallengeStmt, startChallenge,
+// These two stand in steps that move the guarded case, so that of two at once one begins again.
+func (q *Queries) StartChallenge(ctx context.Context, arg StartChallengeParams) error {
+	_, err := q.exec(ctx, q.startChallengeStmt, startChallenge,
 		arg.Subject,
 		arg.CaseID,
 		arg.ID,
@@ -449,10 +423,7 @@ func (q *Queries) StartChallenge(ctx context.Context, arg StartChallengeParams) 
 		arg.Candidates,
 		arg.KnownDevice,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return err
 }
 
 const tellUnknown = `-- name: TellUnknown :execrows
@@ -474,11 +445,11 @@ func (q *Queries) TellUnknown(ctx context.Context, arg TellUnknownParams) (int64
 	return result.RowsAffected()
 }
 
-const updateCase = `-- name: UpdateCase :execrows
-UPDATE cases SET state = $3, version = version + 1, token_serial = $4, device = $5, account_id = $6, account_epoch = $7, known_device = $8,
-  touched_at = $9, expires_at = $10, hold_began = $11, hold_until = $12, closed_at = $13, outcome = $14,
-  chain_seq = $15, chain_head = $16
-WHERE subject = $1 AND id = $2 AND version = $17
+const updateCase = `-- name: UpdateCase :exec
+UPDATE cases SET state = $3, version = CASE WHEN version = $17 THEN version + 1 END, token_serial = $4, device = $5,
+  account_id = $6, account_epoch = $7, known_device = $8, touched_at = $9, expires_at = $10, hold_began = $11, hold_until = $12,
+  closed_at = $13, outcome = $14, chain_seq = $15, chain_head = $16
+WHERE subject = $1 AND id = $2
 `
 
 type UpdateCaseParams struct {
@@ -498,11 +469,13 @@ type UpdateCaseParams struct {
 	Outcome      []byte
 	ChainSeq     int64
 	ChainHead    []byte
-	Version      int64
+	Was          int64
 }
 
-func (q *Queries) UpdateCase(ctx context.Context, arg UpdateCaseParams) (int64, error) {
-	result, err := q.exec(ctx, q.updateCaseStmt, updateCase,
+// The guard: a case that moved on since it was read gets no version, which the column
+// refuses. So the statement fails by itself and need not be waited for.
+func (q *Queries) UpdateCase(ctx context.Context, arg UpdateCaseParams) error {
+	_, err := q.exec(ctx, q.updateCaseStmt, updateCase,
 		arg.Subject,
 		arg.ID,
 		arg.State,
@@ -519,10 +492,7 @@ func (q *Queries) UpdateCase(ctx context.Context, arg UpdateCaseParams) (int64, 
 		arg.Outcome,
 		arg.ChainSeq,
 		arg.ChainHead,
-		arg.Version,
+		arg.Was,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return err
 }

@@ -63,17 +63,11 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.consumeBackupCodeStmt, err = db.PrepareContext(ctx, consumeBackupCode); err != nil {
 		return nil, fmt.Errorf("error preparing query ConsumeBackupCode: %w", err)
 	}
-	if q.consumeChallengeStmt, err = db.PrepareContext(ctx, consumeChallenge); err != nil {
-		return nil, fmt.Errorf("error preparing query ConsumeChallenge: %w", err)
-	}
 	if q.consumeChallengesStmt, err = db.PrepareContext(ctx, consumeChallenges); err != nil {
 		return nil, fmt.Errorf("error preparing query ConsumeChallenges: %w", err)
 	}
 	if q.countStmt, err = db.PrepareContext(ctx, count); err != nil {
 		return nil, fmt.Errorf("error preparing query Count: %w", err)
-	}
-	if q.countEntriesStmt, err = db.PrepareContext(ctx, countEntries); err != nil {
-		return nil, fmt.Errorf("error preparing query CountEntries: %w", err)
 	}
 	if q.deadJobsStmt, err = db.PrepareContext(ctx, deadJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query DeadJobs: %w", err)
@@ -102,11 +96,17 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.dormantAccountsStmt, err = db.PrepareContext(ctx, dormantAccounts); err != nil {
 		return nil, fmt.Errorf("error preparing query DormantAccounts: %w", err)
 	}
+	if q.dropJobStmt, err = db.PrepareContext(ctx, dropJob); err != nil {
+		return nil, fmt.Errorf("error preparing query DropJob: %w", err)
+	}
 	if q.earlierJobsStmt, err = db.PrepareContext(ctx, earlierJobs); err != nil {
 		return nil, fmt.Errorf("error preparing query EarlierJobs: %w", err)
 	}
 	if q.endAccountCaseStmt, err = db.PrepareContext(ctx, endAccountCase); err != nil {
 		return nil, fmt.Errorf("error preparing query EndAccountCase: %w", err)
+	}
+	if q.entriesAfterStmt, err = db.PrepareContext(ctx, entriesAfter); err != nil {
+		return nil, fmt.Errorf("error preparing query EntriesAfter: %w", err)
 	}
 	if q.findAccountsStmt, err = db.PrepareContext(ctx, findAccounts); err != nil {
 		return nil, fmt.Errorf("error preparing query FindAccounts: %w", err)
@@ -162,9 +162,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertAccountIdentifierStmt, err = db.PrepareContext(ctx, insertAccountIdentifier); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertAccountIdentifier: %w", err)
 	}
-	if q.insertAuditEntryStmt, err = db.PrepareContext(ctx, insertAuditEntry); err != nil {
-		return nil, fmt.Errorf("error preparing query InsertAuditEntry: %w", err)
-	}
 	if q.insertBackupCodeStmt, err = db.PrepareContext(ctx, insertBackupCode); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertBackupCode: %w", err)
 	}
@@ -204,6 +201,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.insertSignInStmt, err = db.PrepareContext(ctx, insertSignIn); err != nil {
 		return nil, fmt.Errorf("error preparing query InsertSignIn: %w", err)
 	}
+	if q.jobWaitsStmt, err = db.PrepareContext(ctx, jobWaits); err != nil {
+		return nil, fmt.Errorf("error preparing query JobWaits: %w", err)
+	}
 	if q.leafEntriesStmt, err = db.PrepareContext(ctx, leafEntries); err != nil {
 		return nil, fmt.Errorf("error preparing query LeafEntries: %w", err)
 	}
@@ -228,9 +228,6 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	if q.listFactsStmt, err = db.PrepareContext(ctx, listFacts); err != nil {
 		return nil, fmt.Errorf("error preparing query ListFacts: %w", err)
 	}
-	if q.listFormerContactsStmt, err = db.PrepareContext(ctx, listFormerContacts); err != nil {
-		return nil, fmt.Errorf("error preparing query ListFormerContacts: %w", err)
-	}
 	if q.listLocksStmt, err = db.PrepareContext(ctx, listLocks); err != nil {
 		return nil, fmt.Errorf("error preparing query ListLocks: %w", err)
 	}
@@ -242,6 +239,9 @@ func Prepare(ctx context.Context, db DBTX) (*Queries, error) {
 	}
 	if q.logHashesStmt, err = db.PrepareContext(ctx, logHashes); err != nil {
 		return nil, fmt.Errorf("error preparing query LogHashes: %w", err)
+	}
+	if q.logLeavesStmt, err = db.PrepareContext(ctx, logLeaves); err != nil {
+		return nil, fmt.Errorf("error preparing query LogLeaves: %w", err)
 	}
 	if q.pingStmt, err = db.PrepareContext(ctx, ping); err != nil {
 		return nil, fmt.Errorf("error preparing query Ping: %w", err)
@@ -391,11 +391,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing consumeBackupCodeStmt: %w", cerr)
 		}
 	}
-	if q.consumeChallengeStmt != nil {
-		if cerr := q.consumeChallengeStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing consumeChallengeStmt: %w", cerr)
-		}
-	}
 	if q.consumeChallengesStmt != nil {
 		if cerr := q.consumeChallengesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing consumeChallengesStmt: %w", cerr)
@@ -404,11 +399,6 @@ func (q *Queries) Close() error {
 	if q.countStmt != nil {
 		if cerr := q.countStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing countStmt: %w", cerr)
-		}
-	}
-	if q.countEntriesStmt != nil {
-		if cerr := q.countEntriesStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing countEntriesStmt: %w", cerr)
 		}
 	}
 	if q.deadJobsStmt != nil {
@@ -456,6 +446,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing dormantAccountsStmt: %w", cerr)
 		}
 	}
+	if q.dropJobStmt != nil {
+		if cerr := q.dropJobStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing dropJobStmt: %w", cerr)
+		}
+	}
 	if q.earlierJobsStmt != nil {
 		if cerr := q.earlierJobsStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing earlierJobsStmt: %w", cerr)
@@ -464,6 +459,11 @@ func (q *Queries) Close() error {
 	if q.endAccountCaseStmt != nil {
 		if cerr := q.endAccountCaseStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing endAccountCaseStmt: %w", cerr)
+		}
+	}
+	if q.entriesAfterStmt != nil {
+		if cerr := q.entriesAfterStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing entriesAfterStmt: %w", cerr)
 		}
 	}
 	if q.findAccountsStmt != nil {
@@ -556,11 +556,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertAccountIdentifierStmt: %w", cerr)
 		}
 	}
-	if q.insertAuditEntryStmt != nil {
-		if cerr := q.insertAuditEntryStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing insertAuditEntryStmt: %w", cerr)
-		}
-	}
 	if q.insertBackupCodeStmt != nil {
 		if cerr := q.insertBackupCodeStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing insertBackupCodeStmt: %w", cerr)
@@ -626,6 +621,11 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing insertSignInStmt: %w", cerr)
 		}
 	}
+	if q.jobWaitsStmt != nil {
+		if cerr := q.jobWaitsStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing jobWaitsStmt: %w", cerr)
+		}
+	}
 	if q.leafEntriesStmt != nil {
 		if cerr := q.leafEntriesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing leafEntriesStmt: %w", cerr)
@@ -666,11 +666,6 @@ func (q *Queries) Close() error {
 			err = fmt.Errorf("error closing listFactsStmt: %w", cerr)
 		}
 	}
-	if q.listFormerContactsStmt != nil {
-		if cerr := q.listFormerContactsStmt.Close(); cerr != nil {
-			err = fmt.Errorf("error closing listFormerContactsStmt: %w", cerr)
-		}
-	}
 	if q.listLocksStmt != nil {
 		if cerr := q.listLocksStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing listLocksStmt: %w", cerr)
@@ -689,6 +684,11 @@ func (q *Queries) Close() error {
 	if q.logHashesStmt != nil {
 		if cerr := q.logHashesStmt.Close(); cerr != nil {
 			err = fmt.Errorf("error closing logHashesStmt: %w", cerr)
+		}
+	}
+	if q.logLeavesStmt != nil {
+		if cerr := q.logLeavesStmt.Close(); cerr != nil {
+			err = fmt.Errorf("error closing logLeavesStmt: %w", cerr)
 		}
 	}
 	if q.pingStmt != nil {
@@ -873,10 +873,8 @@ type Queries struct {
 	claimJobsStmt               *sql.Stmt
 	clearLockoutsStmt           *sql.Stmt
 	consumeBackupCodeStmt       *sql.Stmt
-	consumeChallengeStmt        *sql.Stmt
 	consumeChallengesStmt       *sql.Stmt
 	countStmt                   *sql.Stmt
-	countEntriesStmt            *sql.Stmt
 	deadJobsStmt                *sql.Stmt
 	deleteAccountIdentifierStmt *sql.Stmt
 	deleteBackupCodesStmt       *sql.Stmt
@@ -886,8 +884,10 @@ type Queries struct {
 	deleteLockStmt              *sql.Stmt
 	deleteReplyStmt             *sql.Stmt
 	dormantAccountsStmt         *sql.Stmt
+	dropJobStmt                 *sql.Stmt
 	earlierJobsStmt             *sql.Stmt
 	endAccountCaseStmt          *sql.Stmt
+	entriesAfterStmt            *sql.Stmt
 	findAccountsStmt            *sql.Stmt
 	findAccountsByAnyStmt       *sql.Stmt
 	finishJobStmt               *sql.Stmt
@@ -906,7 +906,6 @@ type Queries struct {
 	insertAPIKeyStmt            *sql.Stmt
 	insertAccountStmt           *sql.Stmt
 	insertAccountIdentifierStmt *sql.Stmt
-	insertAuditEntryStmt        *sql.Stmt
 	insertBackupCodeStmt        *sql.Stmt
 	insertCaseStmt              *sql.Stmt
 	insertCaseRefStmt           *sql.Stmt
@@ -920,6 +919,7 @@ type Queries struct {
 	insertLeafStmt              *sql.Stmt
 	insertReplyStmt             *sql.Stmt
 	insertSignInStmt            *sql.Stmt
+	jobWaitsStmt                *sql.Stmt
 	leafEntriesStmt             *sql.Stmt
 	listAPIKeysStmt             *sql.Stmt
 	listAccountCasesStmt        *sql.Stmt
@@ -928,11 +928,11 @@ type Queries struct {
 	listContactsStmt            *sql.Stmt
 	listEvidenceStmt            *sql.Stmt
 	listFactsStmt               *sql.Stmt
-	listFormerContactsStmt      *sql.Stmt
 	listLocksStmt               *sql.Stmt
 	liveChallengesStmt          *sql.Stmt
 	lockLogHeadStmt             *sql.Stmt
 	logHashesStmt               *sql.Stmt
+	logLeavesStmt               *sql.Stmt
 	pingStmt                    *sql.Stmt
 	purgeContactsStmt           *sql.Stmt
 	putDeviceStmt               *sql.Stmt
@@ -978,10 +978,8 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		claimJobsStmt:               q.claimJobsStmt,
 		clearLockoutsStmt:           q.clearLockoutsStmt,
 		consumeBackupCodeStmt:       q.consumeBackupCodeStmt,
-		consumeChallengeStmt:        q.consumeChallengeStmt,
 		consumeChallengesStmt:       q.consumeChallengesStmt,
 		countStmt:                   q.countStmt,
-		countEntriesStmt:            q.countEntriesStmt,
 		deadJobsStmt:                q.deadJobsStmt,
 		deleteAccountIdentifierStmt: q.deleteAccountIdentifierStmt,
 		deleteBackupCodesStmt:       q.deleteBackupCodesStmt,
@@ -991,8 +989,10 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		deleteLockStmt:              q.deleteLockStmt,
 		deleteReplyStmt:             q.deleteReplyStmt,
 		dormantAccountsStmt:         q.dormantAccountsStmt,
+		dropJobStmt:                 q.dropJobStmt,
 		earlierJobsStmt:             q.earlierJobsStmt,
 		endAccountCaseStmt:          q.endAccountCaseStmt,
+		entriesAfterStmt:            q.entriesAfterStmt,
 		findAccountsStmt:            q.findAccountsStmt,
 		findAccountsByAnyStmt:       q.findAccountsByAnyStmt,
 		finishJobStmt:               q.finishJobStmt,
@@ -1011,7 +1011,6 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertAPIKeyStmt:            q.insertAPIKeyStmt,
 		insertAccountStmt:           q.insertAccountStmt,
 		insertAccountIdentifierStmt: q.insertAccountIdentifierStmt,
-		insertAuditEntryStmt:        q.insertAuditEntryStmt,
 		insertBackupCodeStmt:        q.insertBackupCodeStmt,
 		insertCaseStmt:              q.insertCaseStmt,
 		insertCaseRefStmt:           q.insertCaseRefStmt,
@@ -1025,6 +1024,7 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		insertLeafStmt:              q.insertLeafStmt,
 		insertReplyStmt:             q.insertReplyStmt,
 		insertSignInStmt:            q.insertSignInStmt,
+		jobWaitsStmt:                q.jobWaitsStmt,
 		leafEntriesStmt:             q.leafEntriesStmt,
 		listAPIKeysStmt:             q.listAPIKeysStmt,
 		listAccountCasesStmt:        q.listAccountCasesStmt,
@@ -1033,11 +1033,11 @@ func (q *Queries) WithTx(tx *sql.Tx) *Queries {
 		listContactsStmt:            q.listContactsStmt,
 		listEvidenceStmt:            q.listEvidenceStmt,
 		listFactsStmt:               q.listFactsStmt,
-		listFormerContactsStmt:      q.listFormerContactsStmt,
 		listLocksStmt:               q.listLocksStmt,
 		liveChallengesStmt:          q.liveChallengesStmt,
 		lockLogHeadStmt:             q.lockLogHeadStmt,
 		logHashesStmt:               q.logHashesStmt,
+		logLeavesStmt:               q.logLeavesStmt,
 		pingStmt:                    q.pingStmt,
 		purgeContactsStmt:           q.purgeContactsStmt,
 		putDeviceStmt:               q.putDeviceStmt,

@@ -11,7 +11,8 @@ import (
 )
 
 const accountHeads = `-- name: AccountHeads :many
-SELECT account_id, realm, chain_seq, chain_head FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2
+SELECT account_id, realm, chain_seq, chain_head, CAST(CASE WHEN account_id = CAST(account_id AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2
 `
 
 type AccountHeadsParams struct {
@@ -24,6 +25,7 @@ type AccountHeadsRow struct {
 	Realm     string
 	ChainSeq  int64
 	ChainHead []byte
+	Typed     int64
 }
 
 func (q *Queries) AccountHeads(ctx context.Context, arg AccountHeadsParams) ([]AccountHeadsRow, error) {
@@ -40,6 +42,7 @@ func (q *Queries) AccountHeads(ctx context.Context, arg AccountHeadsParams) ([]A
 			&i.Realm,
 			&i.ChainSeq,
 			&i.ChainHead,
+			&i.Typed,
 		); err != nil {
 			return nil, err
 		}
@@ -127,8 +130,10 @@ func (q *Queries) BuryJob(ctx context.Context, arg BuryJobParams) (int64, error)
 }
 
 const caseHeads = `-- name: CaseHeads :many
-SELECT subject, id, realm, state, chain_seq, chain_head FROM cases
-WHERE subject > $1 OR (subject = $1 AND id > $2) ORDER BY subject, id LIMIT $3
+SELECT subject, id, realm, state, chain_seq, chain_head,
+  CAST(CASE WHEN subject = CAST(subject AS TEXT) AND id = CAST(id AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM cases
+WHERE (subject, id) > (CAST($1 AS TEXT), CAST($2 AS TEXT)) ORDER BY subject, id LIMIT $3
 `
 
 type CaseHeadsParams struct {
@@ -144,6 +149,7 @@ type CaseHeadsRow struct {
 	State     string
 	ChainSeq  int64
 	ChainHead []byte
+	Typed     int64
 }
 
 func (q *Queries) CaseHeads(ctx context.Context, arg CaseHeadsParams) ([]CaseHeadsRow, error) {
@@ -162,6 +168,7 @@ func (q *Queries) CaseHeads(ctx context.Context, arg CaseHeadsParams) ([]CaseHea
 			&i.State,
 			&i.ChainSeq,
 			&i.ChainHead,
+			&i.Typed,
 		); err != nil {
 			return nil, err
 		}
@@ -276,17 +283,6 @@ func (q *Queries) Count(ctx context.Context, arg CountParams) (CountRow, error) 
 	return i, err
 }
 
-const countEntries = `-- name: CountEntries :one
-SELECT COUNT(*) AS n FROM audit_entries
-`
-
-func (q *Queries) CountEntries(ctx context.Context) (int64, error) {
-	row := q.queryRow(ctx, q.countEntriesStmt, countEntries)
-	var n int64
-	err := row.Scan(&n)
-	return n, err
-}
-
 const deadJobs = `-- name: DeadJobs :many
 SELECT key, id, kind, due_at, attempt, dead_at, last_error FROM jobs WHERE dead_at > 0 ORDER BY dead_at DESC LIMIT $1
 `
@@ -347,6 +343,22 @@ func (q *Queries) DeleteReply(ctx context.Context, arg DeleteReplyParams) error 
 	return err
 }
 
+const dropJob = `-- name: DropJob :exec
+DELETE FROM jobs WHERE key = $1 AND id = $2 AND attempt = $3
+`
+
+type DropJobParams struct {
+	Key     string
+	ID      string
+	Attempt int64
+}
+
+// FinishJob of one that nobody asks about any more.
+func (q *Queries) DropJob(ctx context.Context, arg DropJobParams) error {
+	_, err := q.exec(ctx, q.dropJobStmt, dropJob, arg.Key, arg.ID, arg.Attempt)
+	return err
+}
+
 const earlierJobs = `-- name: EarlierJobs :one
 SELECT COUNT(*) AS n FROM jobs WHERE key = $1 AND kind = $2 AND id < $3 AND dead_at = 0
 `
@@ -362,6 +374,80 @@ func (q *Queries) EarlierJobs(ctx context.Context, arg EarlierJobsParams) (int64
 	var n int64
 	err := row.Scan(&n)
 	return n, err
+}
+
+const entriesAfter = `-- name: EntriesAfter :many
+SELECT owner, chain, seq, at, event, from_state, to_state, payload, nonce, commitment, prev, hash, leaf,
+  CAST(CASE WHEN owner = CAST(owner AS TEXT) AND chain = CAST(chain AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM audit_entries
+WHERE (owner, chain, seq) > (CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS BIGINT)) ORDER BY owner, chain, seq LIMIT $4
+`
+
+type EntriesAfterParams struct {
+	Owner string
+	Chain string
+	Seq   int64
+	Most  int32
+}
+
+type EntriesAfterRow struct {
+	Owner      string
+	Chain      string
+	Seq        int64
+	At         int64
+	Event      string
+	FromState  string
+	ToState    string
+	Payload    []byte
+	Nonce      []byte
+	Commitment []byte
+	Prev       []byte
+	Hash       []byte
+	Leaf       sql.NullInt64
+	Typed      int64
+}
+
+func (q *Queries) EntriesAfter(ctx context.Context, arg EntriesAfterParams) ([]EntriesAfterRow, error) {
+	rows, err := q.query(ctx, q.entriesAfterStmt, entriesAfter,
+		arg.Owner,
+		arg.Chain,
+		arg.Seq,
+		arg.Most,
+	)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []EntriesAfterRow
+	for rows.Next() {
+		var i EntriesAfterRow
+		if err := rows.Scan(
+			&i.Owner,
+			&i.Chain,
+			&i.Seq,
+			&i.At,
+			&i.Event,
+			&i.FromState,
+			&i.ToState,
+			&i.Payload,
+			&i.Nonce,
+			&i.Commitment,
+			&i.Prev,
+			&i.Hash,
+			&i.Leaf,
+			&i.Typed,
+		); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const finishJob = `-- name: FinishJob :execrows
@@ -493,54 +579,18 @@ func (q *Queries) InsertAPIKey(ctx context.Context, arg InsertAPIKeyParams) erro
 	return err
 }
 
-const insertAuditEntry = `-- name: InsertAuditEntry :exec
-INSERT INTO audit_entries (owner, chain, seq, at, event, from_state, to_state, payload, nonce, commitment, prev, hash, leaf)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL)
-`
-
-type InsertAuditEntryParams struct {
-	Owner      string
-	Chain      string
-	Seq        int64
-	At         int64
-	Event      string
-	FromState  string
-	ToState    string
-	Payload    []byte
-	Nonce      []byte
-	Commitment []byte
-	Prev       []byte
-	Hash       []byte
-}
-
-func (q *Queries) InsertAuditEntry(ctx context.Context, arg InsertAuditEntryParams) error {
-	_, err := q.exec(ctx, q.insertAuditEntryStmt, insertAuditEntry,
-		arg.Owner,
-		arg.Chain,
-		arg.Seq,
-		arg.At,
-		arg.Event,
-		arg.FromState,
-		arg.ToState,
-		arg.Payload,
-		arg.Nonce,
-		arg.Commitment,
-		arg.Prev,
-		arg.Hash,
-	)
-	return err
-}
-
 const insertJob = `-- name: InsertJob :exec
-INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '')
+INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '')
 `
 
 type InsertJobParams struct {
-	Key     string
-	ID      string
-	Kind    string
-	DueAt   int64
-	Payload []byte
+	Key        string
+	ID         string
+	Kind       string
+	DueAt      int64
+	Payload    []byte
+	Attempt    int64
+	LeaseUntil int64
 }
 
 func (q *Queries) InsertJob(ctx context.Context, arg InsertJobParams) error {
@@ -550,11 +600,13 @@ func (q *Queries) InsertJob(ctx context.Context, arg InsertJobParams) error {
 		arg.Kind,
 		arg.DueAt,
 		arg.Payload,
+		arg.Attempt,
+		arg.LeaseUntil,
 	)
 	return err
 }
 
-const insertJobOnce = `-- name: InsertJobOnce :execrows
+const insertJobOnce = `-- name: InsertJobOnce :exec
 INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '')
 ON CONFLICT (key, id) DO NOTHING
 `
@@ -567,18 +619,15 @@ type InsertJobOnceParams struct {
 	Payload []byte
 }
 
-func (q *Queries) InsertJobOnce(ctx context.Context, arg InsertJobOnceParams) (int64, error) {
-	result, err := q.exec(ctx, q.insertJobOnceStmt, insertJobOnce,
+func (q *Queries) InsertJobOnce(ctx context.Context, arg InsertJobOnceParams) error {
+	_, err := q.exec(ctx, q.insertJobOnceStmt, insertJobOnce,
 		arg.Key,
 		arg.ID,
 		arg.Kind,
 		arg.DueAt,
 		arg.Payload,
 	)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+	return err
 }
 
 const insertLeaf = `-- name: InsertLeaf :exec
@@ -623,6 +672,33 @@ func (q *Queries) InsertReply(ctx context.Context, arg InsertReplyParams) error 
 		arg.CreatedAt,
 	)
 	return err
+}
+
+const jobWaits = `-- name: JobWaits :many
+SELECT kind FROM jobs WHERE dead_at = 0 AND due_at <= $1 AND lease_until <= $1 LIMIT 1
+`
+
+func (q *Queries) JobWaits(ctx context.Context, now int64) ([]string, error) {
+	rows, err := q.query(ctx, q.jobWaitsStmt, jobWaits, now)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []string
+	for rows.Next() {
+		var kind string
+		if err := rows.Scan(&kind); err != nil {
+			return nil, err
+		}
+		items = append(items, kind)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
 }
 
 const leafEntries = `-- name: LeafEntries :many
@@ -741,7 +817,7 @@ func (q *Queries) LockLogHead(ctx context.Context) (LockLogHeadRow, error) {
 }
 
 const logHashes = `-- name: LogHashes :many
-SELECT idx, hash FROM log_hashes WHERE idx >= $1 ORDER BY idx LIMIT $2
+SELECT idx, hash FROM log_hashes WHERE idx > $1 ORDER BY idx LIMIT $2
 `
 
 type LogHashesParams struct {
@@ -759,6 +835,54 @@ func (q *Queries) LogHashes(ctx context.Context, arg LogHashesParams) ([]LogHash
 	for rows.Next() {
 		var i LogHash
 		if err := rows.Scan(&i.Idx, &i.Hash); err != nil {
+			return nil, err
+		}
+		items = append(items, i)
+	}
+	if err := rows.Close(); err != nil {
+		return nil, err
+	}
+	if err := rows.Err(); err != nil {
+		return nil, err
+	}
+	return items, nil
+}
+
+const logLeaves = `-- name: LogLeaves :many
+SELECT leaf, owner, chain, seq, CAST(CASE WHEN owner = CAST(owner AS TEXT) AND chain = CAST(chain AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM log_leaves WHERE leaf > $1 ORDER BY leaf LIMIT $2
+`
+
+type LogLeavesParams struct {
+	Leaf  int64
+	Limit int32
+}
+
+type LogLeavesRow struct {
+	Leaf  int64
+	Owner string
+	Chain string
+	Seq   int64
+	Typed int64
+}
+
+// typed is 0 for keys of another type, which SQLite would let somebody write and which equal nothing.
+func (q *Queries) LogLeaves(ctx context.Context, arg LogLeavesParams) ([]LogLeavesRow, error) {
+	rows, err := q.query(ctx, q.logLeavesStmt, logLeaves, arg.Leaf, arg.Limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []LogLeavesRow
+	for rows.Next() {
+		var i LogLeavesRow
+		if err := rows.Scan(
+			&i.Leaf,
+			&i.Owner,
+			&i.Chain,
+			&i.Seq,
+			&i.Typed,
+		); err != nil {
 			return nil, err
 		}
 		items = append(items, i)
@@ -909,7 +1033,7 @@ func (q *Queries) SweepReplies(ctx context.Context, createdAt int64) (int64, err
 	return result.RowsAffected()
 }
 
-const touchReply = `-- name: TouchReply :execrows
+const touchReply = `-- name: TouchReply :exec
 UPDATE idempotency SET created_at = created_at WHERE scope = $1 AND key = $2
 `
 
@@ -918,25 +1042,19 @@ type TouchReplyParams struct {
 	Key   string
 }
 
-func (q *Queries) TouchReply(ctx context.Context, arg TouchReplyParams) (int64, error) {
-	result, err := q.exec(ctx, q.touchReplyStmt, touchReply, arg.Scope, arg.Key)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) TouchReply(ctx context.Context, arg TouchReplyParams) error {
+	_, err := q.exec(ctx, q.touchReplyStmt, touchReply, arg.Scope, arg.Key)
+	return err
 }
 
-const uncount = `-- name: Uncount :execrows
+const uncount = `-- name: Uncount :exec
 UPDATE counters SET minute_n = minute_n - 1, hour_n = hour_n - 1, day_n = day_n - 1
 WHERE key = $1 AND minute_n > 0 AND hour_n > 0 AND day_n > 0
 `
 
-func (q *Queries) Uncount(ctx context.Context, key string) (int64, error) {
-	result, err := q.exec(ctx, q.uncountStmt, uncount, key)
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+func (q *Queries) Uncount(ctx context.Context, key string) error {
+	_, err := q.exec(ctx, q.uncountStmt, uncount, key)
+	return err
 }
 
 const unsequencedEntries = `-- name: UnsequencedEntries :many

@@ -254,6 +254,10 @@ type Policy struct {
 	LoadedAt int64
 }
 
+type SchemaNeed struct {
+	Version int64
+}
+
 type SignIn struct {
 	AccountID string
 	ID        string

@@ -321,9 +321,18 @@ CREATE TABLE api_keys (
   revoked_at BIGINT NOT NULL
 );
 
+-- What programs this schema still serves: those whose newest migration has at least
+-- the highest number here. A migration that takes away what an older program uses
+-- inserts the number of the first one that did without (docs/decisions/012-rolling-upgrades.md).
+CREATE TABLE schema_needs (
+  version BIGINT NOT NULL PRIMARY KEY
+);
+
+INSERT INTO schema_needs (version) VALUES (1);
 INSERT INTO log_head (id, size, checkpoint, high_water) VALUES (1, 0, '', 0);
 
 -- +goose Down
+DROP TABLE schema_needs;
 DROP TABLE api_keys;
 DROP TABLE policies;
 DROP TABLE idempotency;

@@ -6,15 +6,20 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12);
 -- name: GetAccount :one
 SELECT * FROM accounts WHERE account_id = $1;
 
--- name: UpdateAccount :execrows
-UPDATE accounts SET version = version + 1, locale = $2, last_sign_in_at = $3, warned_at = $4,
+-- Guarded as UpdateCase is.
+-- name: UpdateAccount :exec
+UPDATE accounts SET version = CASE WHEN version = sqlc.arg(was) THEN version + 1 END, locale = $2, last_sign_in_at = $3, warned_at = $4,
   epoch = $5, event_seq = $6, chain_seq = $7, chain_head = $8
-WHERE account_id = $1 AND version = $9;
+WHERE account_id = $1;
 
+-- Those with something to do: not locked for it yet, and to be locked now or not warned yet.
 -- name: DormantAccounts :many
 SELECT account_id FROM accounts
-WHERE realm = $1 AND last_sign_in_at <= $2 AND account_id > $3
-ORDER BY account_id LIMIT $4;
+WHERE realm = sqlc.arg(realm) AND last_sign_in_at <= sqlc.arg(warn_before)
+  AND (warned_at = 0 OR last_sign_in_at <= sqlc.arg(lock_before))
+  AND NOT EXISTS (SELECT 1 FROM account_locks l WHERE l.account_id = accounts.account_id AND l.reason = 'dormant'
+    AND (l.until = 0 OR l.until > sqlc.arg(now)))
+LIMIT sqlc.arg(most);
 
 -- name: AccountsAfter :many
 SELECT account_id FROM accounts WHERE realm = $1 AND account_id > $2 ORDER BY account_id LIMIT $3;
@@ -65,11 +70,9 @@ UPDATE account_contacts SET idx = $3 WHERE account_id = $1 AND id = $2;
 -- name: RetireContact :exec
 UPDATE account_contacts SET removed_at = $3 WHERE account_id = $1 AND id = $2;
 
+-- Former contacts too: whoever asks for some of them filters.
 -- name: ListContacts :many
-SELECT * FROM account_contacts WHERE account_id = $1 AND removed_at = 0 ORDER BY position, id;
-
--- name: ListFormerContacts :many
-SELECT * FROM account_contacts WHERE account_id = $1 AND removed_at > $2 ORDER BY removed_at, id;
+SELECT * FROM account_contacts WHERE account_id = $1 ORDER BY removed_at, position, id;
 
 -- name: PurgeContacts :execrows
 DELETE FROM account_contacts WHERE removed_at > 0 AND removed_at <= $1;
@@ -103,8 +106,11 @@ ON CONFLICT (account_id, reason) DO UPDATE SET at = excluded.at, until = exclude
 -- name: DeleteLock :execrows
 DELETE FROM account_locks WHERE account_id = $1 AND reason = $2;
 
+-- The lockout of sign-in is a lock as well.
 -- name: ListLocks :many
-SELECT * FROM account_locks WHERE account_id = $1 ORDER BY reason;
+SELECT reason, at, until FROM account_locks WHERE account_locks.account_id = sqlc.arg(account_id)
+UNION ALL
+SELECT 'too-many-failures', first_failure, until FROM lockouts WHERE lockouts.key = sqlc.arg(lockout) AND lockouts.until > 0;
 
 -- name: PutDevice :exec
 INSERT INTO account_devices (account_id, device, case_id, trusted_from, revoked_at) VALUES ($1, $2, $3, $4, 0)
@@ -113,7 +119,7 @@ ON CONFLICT (account_id, device) DO UPDATE SET case_id = excluded.case_id, trust
 -- name: GetDevice :one
 SELECT * FROM account_devices WHERE account_id = $1 AND device = $2;
 
--- name: RevokeDevices :execrows
+-- name: RevokeDevices :exec
 UPDATE account_devices SET revoked_at = $2 WHERE account_id = $1 AND revoked_at = 0;
 
 -- name: InsertBackupCode :exec

@@ -12,7 +12,7 @@ ON CONFLICT (key) DO UPDATE SET
   day_start    = CASE WHEN counters.day_start <= excluded.day_start - 86400000 THEN excluded.day_start ELSE counters.day_start END
 RETURNING minute_start, minute_n, hour_start, hour_n, day_start, day_n;
 
--- name: Uncount :execrows
+-- name: Uncount :exec
 UPDATE counters SET minute_n = minute_n - 1, hour_n = hour_n - 1, day_n = day_n - 1
 WHERE key = $1 AND minute_n > 0 AND hour_n > 0 AND day_n > 0;
 
@@ -26,11 +26,14 @@ WHERE hour_start > sqlc.arg(since)
 DELETE FROM counters WHERE day_start <= $1;
 
 -- name: InsertJob :exec
-INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '');
+INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, $6, $7, 0, '');
 
--- name: InsertJobOnce :execrows
+-- name: InsertJobOnce :exec
 INSERT INTO jobs (key, id, kind, due_at, payload, attempt, lease_until, dead_at, last_error) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, '')
 ON CONFLICT (key, id) DO NOTHING;
+
+-- name: JobWaits :many
+SELECT kind FROM jobs WHERE dead_at = 0 AND due_at <= sqlc.arg(now) AND lease_until <= sqlc.arg(now) LIMIT 1;
 
 -- The outer conditions stand again: of two nodes that picked the same rows, the
 -- second waits for the first and then finds its condition false.
@@ -46,6 +49,10 @@ RETURNING key, id, kind, due_at, payload, attempt;
 -- name: FinishJob :execrows
 DELETE FROM jobs WHERE key = $1 AND id = $2 AND attempt = $3;
 
+-- FinishJob of one that nobody asks about any more.
+-- name: DropJob :exec
+DELETE FROM jobs WHERE key = $1 AND id = $2 AND attempt = $3;
+
 -- name: RetryJob :execrows
 UPDATE jobs SET due_at = $4, lease_until = 0, last_error = $5 WHERE key = $1 AND id = $2 AND attempt = $3;
 
@@ -58,10 +65,6 @@ SELECT COUNT(*) AS n FROM jobs WHERE key = $1 AND kind = $2 AND id < $3 AND dead
 -- name: DeadJobs :many
 SELECT key, id, kind, due_at, attempt, dead_at, last_error FROM jobs WHERE dead_at > 0 ORDER BY dead_at DESC LIMIT $1;
 
--- name: InsertAuditEntry :exec
-INSERT INTO audit_entries (owner, chain, seq, at, event, from_state, to_state, payload, nonce, commitment, prev, hash, leaf)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, NULL);
-
 -- name: AuditChain :many
 SELECT * FROM audit_entries WHERE owner = $1 AND chain = $2 ORDER BY seq;
 
@@ -70,6 +73,11 @@ SELECT owner, chain, seq, at, hash FROM audit_entries WHERE leaf IS NULL ORDER B
 
 -- name: InsertLeaf :exec
 INSERT INTO log_leaves (leaf, owner, chain, seq) VALUES ($1, $2, $3, $4);
+
+-- typed is 0 for keys of another type, which SQLite would let somebody write and which equal nothing.
+-- name: LogLeaves :many
+SELECT leaf, owner, chain, seq, CAST(CASE WHEN owner = CAST(owner AS TEXT) AND chain = CAST(chain AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM log_leaves WHERE leaf > $1 ORDER BY leaf LIMIT $2;
 
 -- name: LeafEntries :many
 SELECT l.leaf, l.owner, l.chain, l.seq, e.at, e.event, e.from_state, e.to_state, e.commitment, e.prev, e.hash, e.leaf AS entry_leaf
@@ -80,7 +88,7 @@ WHERE l.leaf >= $1 ORDER BY l.leaf LIMIT $2;
 SELECT hash FROM log_hashes WHERE idx = $1;
 
 -- name: LogHashes :many
-SELECT idx, hash FROM log_hashes WHERE idx >= $1 ORDER BY idx LIMIT $2;
+SELECT idx, hash FROM log_hashes WHERE idx > $1 ORDER BY idx LIMIT $2;
 
 -- name: GetLogHead :one
 SELECT size, checkpoint, high_water FROM log_head WHERE id = 1;
@@ -93,15 +101,21 @@ UPDATE log_head SET size = size WHERE id = 1 RETURNING size, checkpoint, high_wa
 UPDATE log_head SET size = sqlc.arg(size), checkpoint = sqlc.arg(checkpoint), high_water = sqlc.arg(high_water)
 WHERE id = 1 AND size = sqlc.arg(was);
 
--- name: CountEntries :one
-SELECT COUNT(*) AS n FROM audit_entries;
+-- name: EntriesAfter :many
+SELECT owner, chain, seq, at, event, from_state, to_state, payload, nonce, commitment, prev, hash, leaf,
+  CAST(CASE WHEN owner = CAST(owner AS TEXT) AND chain = CAST(chain AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM audit_entries
+WHERE (owner, chain, seq) > (CAST(sqlc.arg(owner) AS TEXT), CAST(sqlc.arg(chain) AS TEXT), CAST(sqlc.arg(seq) AS BIGINT)) ORDER BY owner, chain, seq LIMIT sqlc.arg(most);
 
 -- name: CaseHeads :many
-SELECT subject, id, realm, state, chain_seq, chain_head FROM cases
-WHERE subject > sqlc.arg(subject) OR (subject = sqlc.arg(subject) AND id > sqlc.arg(id)) ORDER BY subject, id LIMIT sqlc.arg(most);
+SELECT subject, id, realm, state, chain_seq, chain_head,
+  CAST(CASE WHEN subject = CAST(subject AS TEXT) AND id = CAST(id AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM cases
+WHERE (subject, id) > (CAST(sqlc.arg(subject) AS TEXT), CAST(sqlc.arg(id) AS TEXT)) ORDER BY subject, id LIMIT sqlc.arg(most);
 
 -- name: AccountHeads :many
-SELECT account_id, realm, chain_seq, chain_head FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2;
+SELECT account_id, realm, chain_seq, chain_head, CAST(CASE WHEN account_id = CAST(account_id AS TEXT) THEN 1 ELSE 0 END AS BIGINT) AS typed
+FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2;
 
 -- name: GetReply :one
 SELECT fingerprint, reply, created_at FROM idempotency WHERE scope = $1 AND key = $2;
@@ -109,7 +123,7 @@ SELECT fingerprint, reply, created_at FROM idempotency WHERE scope = $1 AND key 
 -- name: InsertReply :exec
 INSERT INTO idempotency (scope, key, fingerprint, reply, created_at) VALUES ($1, $2, $3, $4, $5);
 
--- name: TouchReply :execrows
+-- name: TouchReply :exec
 UPDATE idempotency SET created_at = created_at WHERE scope = $1 AND key = $2;
 
 -- name: DeleteReply :exec

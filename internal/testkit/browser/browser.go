@@ -43,6 +43,8 @@ type Browser struct {
 	base      *url.URL
 	jar       jar
 	page      *page
+	posted    *visit // the last form that was sent
+	losing    bool   // the next answer does not arrive
 }
 
 // New gives an empty browser. base is the scheme and host that Visit's paths
@@ -118,6 +120,19 @@ func (b *Browser) Reload() error {
 		return b.page.errorf("a message cannot be reloaded")
 	}
 	return b.load(b.from(visit{method: http.MethodGet, to: b.page.url}))
+}
+
+// LoseReply cuts the line for the next request after the server has taken it: its
+// answer does not arrive, so cookies and page stay as they are.
+func (b *Browser) LoseReply() { b.losing = true }
+
+// Resubmit sends the last form once more, as a browser does that reloads the
+// page a POST led to, or one that never came.
+func (b *Browser) Resubmit() error {
+	if b.posted == nil {
+		return errors.New("no form was sent yet")
+	}
+	return b.load(*b.posted)
 }
 
 // See fails unless the text is visible on the page. White space counts as one
@@ -203,7 +218,7 @@ func (b *Browser) Cookie(name string) (value string, ok bool) {
 }
 
 // Forget drops all cookies and the page: the same person on another device.
-func (b *Browser) Forget() { b.jar, b.page = jar{}, nil }
+func (b *Browser) Forget() { b.jar, b.page, b.posted = jar{}, nil, nil }
 
 var errNoPage = errors.New("no page is open: visit one first")
 
@@ -237,10 +252,18 @@ func (b *Browser) from(v visit) visit {
 // load sends the visit and follows redirects until a page comes back.
 func (b *Browser) load(v visit) error {
 	trail := []string{v.method + " " + v.to.String()}
+	if v.method == http.MethodPost {
+		again := v
+		b.posted = &again
+	}
 	for {
 		answer, body, err := b.send(v)
 		if err != nil {
 			return fmt.Errorf("%s: %w", strings.Join(trail, " → "), err)
+		}
+		if b.losing {
+			b.losing = false
+			return nil
 		}
 		if err := b.jar.keep(v.to, answer, b.Now()); err != nil {
 			return fmt.Errorf("%s: %w", strings.Join(trail, " → "), err)

@@ -20,10 +20,10 @@ import (
 )
 
 // patience is how long a whole test may take in the browser.
-const patience = 2 * time.Minute
+const patience = 10 * time.Minute
 
 // New starts a browser of its own for the test and gives a chromedp context with
-// one empty tab; both end with the test, at the latest after two minutes. A
+// one empty tab; both end with the test, at the latest after ten minutes. A
 // missing browser fails the test with the Debian package's name.
 func New(t testing.TB) context.Context {
 	t.Helper()

@@ -27,6 +27,12 @@ const folderPrefix = "wanbi-postgres-"
 
 // Cluster is one running server with its folder.
 type Cluster struct {
+	bin      string              // folder of PostgreSQL's programs
+	who      *syscall.Credential // whom they run as, nil for ourselves
+	port     int
+	password string
+	settings []string // of postgresql.conf, as name=value
+
 	dsn    string
 	folder string
 	lock   *os.File // held for as long as the folder is in use
@@ -44,45 +50,61 @@ func (c *Cluster) DSN() string { return c.dsn }
 // Root cannot run PostgreSQL, so for root it runs as the account postgres. A
 // missing server is an error that names the Debian package.
 func Start() (*Cluster, error) {
-	bin, err := binaries()
+	return start("fsync=off", "synchronous_commit=off", "full_page_writes=off")
+}
+
+// start makes a cluster with settings beside those that all have.
+func start(settings ...string) (*Cluster, error) {
+	c, err := newCluster(settings)
 	if err != nil {
 		return nil, err
 	}
-	who, err := account()
-	if err != nil {
+	c.password = rand.Text()
+	if err := c.initialise(); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	if err := c.begin(); err != nil {
+		return nil, errors.Join(err, c.Stop())
+	}
+	return c, nil
+}
+
+// newCluster is a folder without data.
+func newCluster(settings []string) (c *Cluster, err error) {
+	c = &Cluster{settings: settings}
+	if c.bin, err = binaries(); err != nil {
+		return nil, err
+	}
+	if c.who, err = account(); err != nil {
 		return nil, err
 	}
 	sweep(os.TempDir())
-	c := &Cluster{}
 	if c.folder, err = os.MkdirTemp("", folderPrefix); err != nil {
 		return nil, err
 	}
 	if c.lock, err = hold(c.folder); err != nil {
 		return nil, err
 	}
-	if err := c.begin(bin, who); err != nil {
-		return nil, errors.Join(err, c.Stop())
+	if c.who == nil {
+		return c, nil
 	}
-	return c, nil
+	return c, os.Chown(c.folder, int(c.who.Uid), int(c.who.Gid))
 }
 
-// begin makes the cluster's data and starts its server on a free port; another
-// program may take the port in between, so it tries a few.
-func (c *Cluster) begin(bin string, who *syscall.Credential) error {
-	password := rand.Text()
-	if err := c.initialise(bin, password, who); err != nil {
-		return err
-	}
+// begin starts the server on a free port; another program may take the port in
+// between, so it tries a few.
+func (c *Cluster) begin() error {
 	for try := 1; ; try++ {
 		port, err := freePort()
 		if err != nil {
 			return err
 		}
+		c.port = port
 		c.dsn = (&url.URL{
-			Scheme: "postgres", User: url.UserPassword("postgres", password),
+			Scheme: "postgres", User: url.UserPassword("postgres", c.password),
 			Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), Path: "/postgres", RawQuery: "sslmode=disable",
 		}).String()
-		err = c.serve(bin, port, who)
+		err = c.serve()
 		if err == nil {
 			return nil
 		}
@@ -92,45 +114,50 @@ func (c *Cluster) begin(bin string, who *syscall.Credential) error {
 	}
 }
 
-func (c *Cluster) initialise(bin, password string, who *syscall.Credential) error {
+func (c *Cluster) initialise() error {
 	secret := filepath.Join(c.folder, "password")
-	if err := os.WriteFile(secret, []byte(password+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(secret, []byte(c.password+"\n"), 0o600); err != nil {
 		return err
 	}
-	if who != nil {
-		for _, path := range []string{c.folder, secret} {
-			if err := os.Chown(path, int(who.Uid), int(who.Gid)); err != nil {
-				return err
-			}
+	if c.who != nil {
+		if err := os.Chown(secret, int(c.who.Uid), int(c.who.Gid)); err != nil {
+			return err
 		}
 	}
-	initdb := exec.Command(filepath.Join(bin, "initdb"), "--pgdata", c.data(), "--username=postgres",
-		"--auth=scram-sha-256", "--pwfile="+secret, "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions")
-	initdb.Dir = c.folder
-	initdb.SysProcAttr = attributes(who, syscall.SIGKILL)
-	initdb.Env = environment()
-	if out, err := initdb.CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
+	if err := c.run("initdb", "--pgdata", c.data(), "--username=postgres",
+		"--auth=scram-sha-256", "--pwfile="+secret, "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"); err != nil {
+		return err
 	}
 	return os.Remove(secret)
+}
+
+// run runs one of PostgreSQL's programs to its end.
+func (c *Cluster) run(program string, args ...string) error {
+	cmd := exec.Command(filepath.Join(c.bin, program), args...)
+	cmd.Dir = c.folder
+	cmd.SysProcAttr = attributes(c.who, syscall.SIGKILL)
+	cmd.Env = environment()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, out)
+	}
+	return nil
 }
 
 func (c *Cluster) data() string { return filepath.Join(c.folder, "data") }
 
 // serve starts the server and returns once it answers or has ended. The kernel
 // ends a child when the thread that started it ends, so that thread is kept.
-func (c *Cluster) serve(bin string, port int, who *syscall.Credential) error {
-	server := exec.Command(filepath.Join(bin, "postgres"), "-D", c.data(), "-p", strconv.Itoa(port))
-	for _, setting := range []string{
+func (c *Cluster) serve() error {
+	server := exec.Command(filepath.Join(c.bin, "postgres"), "-D", c.data(), "-p", strconv.Itoa(c.port))
+	for _, setting := range append([]string{
 		"listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300", "shared_buffers=64MB",
-		"fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "timezone=UTC",
-		"logging_collector=off", "log_min_messages=warning", "lc_messages=C",
-	} {
+		"autovacuum=off", "timezone=UTC", "logging_collector=off", "log_min_messages=warning", "lc_messages=C",
+	}, c.settings...) {
 		server.Args = append(server.Args, "-c", setting)
 	}
 	server.Dir = c.folder
 	server.Env = environment()
-	server.SysProcAttr = attributes(who, syscall.SIGQUIT) // immediate shutdown
+	server.SysProcAttr = attributes(c.who, syscall.SIGQUIT) // immediate shutdown
 	output, err := server.StderrPipe()
 	if err != nil {
 		return err
@@ -292,7 +319,7 @@ func (l *tail) read(log *bufio.Reader) {
 		l.lines = append(l.lines, strings.TrimRight(line, "\n"))
 		l.lines = l.lines[max(0, len(l.lines)-50):]
 		l.mu.Unlock()
-		if strings.Contains(line, "database system is ready to accept connections") {
+		if strings.Contains(line, "database system is ready to accept") {
 			l.once.Do(func() { close(l.ready) })
 		}
 		if err != nil {

@@ -32,6 +32,8 @@ type Value func(r *Run, args []string) (string, error)
 //	press TEXT          a button, by its whole text
 //	press-under H TEXT  the button of the section with the heading H
 //	reload              open the page again
+//	lose-reply          the next answer does not arrive: page and cookies stay
+//	resubmit            send the last form again, as a reload after a POST does
 //	forget              drop cookies and page: the same person, another device
 //	see TEXT            fails unless it is visible
 //	not-see TEXT        fails if it is visible
@@ -216,10 +218,12 @@ var generic = map[string]Command{
 		}
 		return b.Fill(args[0], strings.Join(args[1:], " "))
 	},
-	"reload":  bare((*browser.Browser).Reload),
-	"forget":  bare(func(b *browser.Browser) error { b.Forget(); return nil }),
-	"see":     looks((*browser.Browser).See),
-	"not-see": looks((*browser.Browser).NotSee),
+	"reload":     bare((*browser.Browser).Reload),
+	"lose-reply": bare(func(b *browser.Browser) error { b.LoseReply(); return nil }),
+	"resubmit":   bare((*browser.Browser).Resubmit),
+	"forget":     bare(func(b *browser.Browser) error { b.Forget(); return nil }),
+	"see":        looks((*browser.Browser).See),
+	"not-see":    looks((*browser.Browser).NotSee),
 	"title": acts(func(b *browser.Browser, want string) error {
 		if b.Title() != want {
 			return fmt.Errorf("the title is %q\n%s", b.Title(), b.Text())
