@@ -34,7 +34,6 @@ Example:
     wanbi export --realm yichuangtong --output accounts.jsonl`
 }
 
-
 func (c exportCommand) Run(s std) error {
 	if c.Resume && c.Output == "" {
 		return errors.New("--resume goes on with a file: name it with --output")

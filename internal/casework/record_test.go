@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -223,7 +224,14 @@ func TestT26_RandomWalksLeaveAWholeRecord(t *testing.T) {
 
 // FuzzWalks looks for such a walk for as long as it is let.
 func FuzzWalks(f *testing.F) {
-	f.Add([]byte("a walk"))
+	for seed := range uint64(3) {
+		walk := make([]byte, 4096) // each draw takes some
+		source := mathrand.NewChaCha8([32]byte{byte(seed)})
+		if _, err := source.Read(walk); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(walk)
+	}
 	f.Fuzz(func(t *testing.T, seed []byte) {
 		d := newDesk(t, store.SQLite, []string{faithful, hardened})
 		rapid.MakeFuzz(func(rt *rapid.T) { d.walk(rt, 1) })(t, seed)

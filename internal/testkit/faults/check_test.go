@@ -11,7 +11,7 @@ import (
 // address, and what is there when nothing was lost.
 func sound() ([]*Recovery, Found) {
 	whole := &Recovery{
-		Account: 1, Known: true, Ref: "WHOLE", State: "completed", Challenges: []string{"first", "second"}, Code: "222222",
+		Account: 1, Known: true, Ref: "WHOLE", State: "completed", Challenges: []string{"first", "second"},
 		Answered: true, Completed: true, Secret: "new",
 	}
 	mistyped := &Recovery{Account: 2, Ref: "MISTYPED", State: "open", Challenges: []string{"third"}}

@@ -191,7 +191,7 @@ func (c *client) goOn(ctx context.Context) {
 	if !c.step(ctx, c.path(answer), rand.Text(), body{"answer": body{"code": code}}, &out) {
 		return
 	}
-	r.Code, r.Answered, r.State = code, true, out.State
+	r.Answered, r.State = true, out.State
 	if c.draw.IntN(3) == 0 {
 		c.refused(ctx, "a code that was used", answer, body{"answer": body{"code": code}})
 	}

@@ -48,7 +48,7 @@ func TestT28_NothingIsLostAndNothingIsDoneTwice(t *testing.T) {
 					}
 				}
 				t.Parallel()
-				o := faults.Options{Programs: built, Folder: t.TempDir(), Seed: 1, Clients: 4, Accounts: 500, Faults: 3, Say: t.Logf}
+				o := faults.Options{Programs: built, Folder: t.TempDir(), Seed: 1, Clients: 3, Accounts: 300, Faults: 3, Say: t.Logf}
 				if engine == faults.PostgreSQL {
 					o.Postgres = postgres.Database(t)
 				}

@@ -15,7 +15,6 @@ type Recovery struct {
 	Ref        string   // of the case, once its opening was acknowledged
 	State      string   // the furthest state that a reply told
 	Challenges []string // acknowledged, in their order
-	Code       string   // accepted
 	Answered   bool     // the code's acceptance was acknowledged
 	Completed  bool     // so was the new secret
 	Secret     string   // the new one
