@@ -84,10 +84,14 @@ func (c importCommand) Run(s std) error {
 			return err
 		}
 		defer opened.Close()
+		keys, err := c.keyFile(s)
+		if err != nil {
+			return err
+		}
 		run.prepare = func(records []account.Record) func() ([]account.Imported, error) {
 			prepared, err := opened.Accounts.Prepare(s.ctx, recovery.Realm(c.Realm), records)
 			return func() ([]account.Imported, error) {
-				if err != nil {
+				if err := errors.Join(err, keys.takeUp(opened.Keys)); err != nil {
 					return nil, err
 				}
 				return opened.Accounts.Put(s.ctx, prepared)

@@ -131,3 +131,24 @@ func TestAnOldCopyOfTheKeyFileIsFoundAtTheStart(t *testing.T) {
 	i.doctor("--offline").want(t, exitFound, "fail  rotation    the key file lacks a version")
 	i.keysDo("status").want(t, exitFound, "index  host_ids.idx: 2 values cannot be read", "look for a newer copy")
 }
+
+// An import that runs for an hour takes the keys up that came meanwhile.
+func TestALongCommandTakesUpAChangedKeyFile(t *testing.T) {
+	i := install(t)
+	opened := i.open()
+	file, err := (settings{Config: i.config}).keyFile(std{ctx: t.Context(), env: noEnv})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := file.takeUp(opened.Keys); err != nil || opened.Keys.Current("seal") != 1 {
+		t.Errorf("unchanged: %v, %v", opened.Keys.Current("seal"), err)
+	}
+	wanbi(t, "keys", "rotate", "--promote", i.keys).want(t, exitOK)
+	if err := file.takeUp(opened.Keys); err != nil || opened.Keys.Current("seal") != 2 {
+		t.Errorf("rotated: %v, %v", opened.Keys.Current("seal"), err)
+	}
+	i.file("keys.json", "no keys")
+	if err := file.takeUp(opened.Keys); err == nil || opened.Keys.Current("seal") != 2 {
+		t.Errorf("spoiled: %v, %v", opened.Keys.Current("seal"), err)
+	}
+}

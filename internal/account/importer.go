@@ -137,6 +137,7 @@ func (s *Service) Put(ctx context.Context, p *Prepared) ([]Imported, error) {
 // put writes the records that have no error: the new accounts first and together,
 // then what the others change, account by account.
 func (s *Service) put(ctx context.Context, tx *store.Tx, realm recovery.Realm, records []prepared, out []Imported) error {
+	s.rekey(realm, records)
 	known, err := store.AccountsByHostIDs(ctx, tx.Queries, indexesOf(records))
 	if err != nil {
 		return err
@@ -175,6 +176,20 @@ func (s *Service) put(ctx context.Context, tx *store.Tx, realm recovery.Realm, r
 		}
 	}
 	return nil
+}
+
+// rekey looks records up, and composes them, under the keys of now: a rotation may
+// have come after they were prepared, and what was there may have moved to its version.
+func (s *Service) rekey(realm recovery.Realm, records []prepared) {
+	for i := range records {
+		r := &records[i]
+		if r.err != nil {
+			continue
+		}
+		if now := s.Keys.Index(realm, hostIDKind, r.ID); !slices.Equal(now, r.indexes) {
+			r.indexes, r.new = now, nil
+		}
+	}
 }
 
 // byAccount gives the records in the order of their accounts, those of one account

@@ -436,3 +436,26 @@ func TestAValueThatCannotBeReadIsLeftAndCounted(t *testing.T) {
 		}
 	})
 }
+
+// A batch may be prepared before a rotation and written after it.
+func TestABatchFromBeforeARotationFindsItsAccounts(t *testing.T) {
+	fixture.Each(t, func(t *testing.T, engine store.Engine) {
+		i := installed(t, engine)
+		batch, err := i.Accounts.Prepare(t.Context(), realm, []account.Record{{ID: "li", Phone: phone, Email: mail, Username: "lili"}, {ID: "new", Phone: "13700000001"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.rotate()
+		i.once()
+		results, err := i.Accounts.Put(t.Context(), batch)
+		if err != nil || results[0].Created || !results[1].Created || results[0].Err != nil || results[1].Err != nil {
+			t.Errorf("%+v, %v", results, err)
+		}
+		if left := i.left(); len(left) != 0 {
+			t.Errorf("written under the version from before: %v", left)
+		}
+		if err := i.find(); err != nil {
+			t.Error(err)
+		}
+	})
+}
