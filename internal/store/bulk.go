@@ -83,41 +83,59 @@ var (
 // statement to prepare.
 var sizes = []int{64, 32, 16, 8, 4, 2, 1}
 
+// bulkTexts is one statement by its number of rows.
+type bulkTexts struct{ numbered, plain func() map[int]string }
+
+// of gives the texts for an engine. SQLite gets arguments without a number: it finds
+// those that have one by a walk through all of them, for each of them.
+func (t bulkTexts) of(engine Engine) map[int]string {
+	if engine == SQLite {
+		return t.plain()
+	}
+	return t.numbered()
+}
+
 // manyRows makes a statement for each of the sizes; a $ of the row's text is the next
 // argument.
-func manyRows(before, row, after string) func() map[int]string {
-	return sync.OnceValue(func() map[int]string {
-		texts := map[int]string{}
-		parts := strings.Split(row, "$")
-		for _, size := range sizes {
-			var text strings.Builder
-			text.WriteString(before)
-			n := 0
-			for i := range size {
-				if i > 0 {
-					text.WriteByte(',')
-				}
-				for j, part := range parts {
-					if j > 0 {
-						n++
-						text.WriteString("$" + strconv.Itoa(n))
+func manyRows(before, row, after string) bulkTexts {
+	texts := func(argument func(n int) string) func() map[int]string {
+		return sync.OnceValue(func() map[int]string {
+			texts := map[int]string{}
+			parts := strings.Split(row, "$")
+			for _, size := range sizes {
+				var text strings.Builder
+				text.WriteString(before)
+				n := 0
+				for i := range size {
+					if i > 0 {
+						text.WriteByte(',')
 					}
-					text.WriteString(part)
+					for j, part := range parts {
+						if j > 0 {
+							n++
+							text.WriteString(argument(n))
+						}
+						text.WriteString(part)
+					}
 				}
+				text.WriteString(after)
+				texts[size] = text.String()
 			}
-			text.WriteString(after)
-			texts[size] = text.String()
-		}
-		return texts
-	})
+			return texts
+		})
+	}
+	return bulkTexts{
+		numbered: texts(func(n int) string { return "$" + strconv.Itoa(n) }),
+		plain:    texts(func(int) string { return "?" }),
+	}
 }
 
 // prepareBulk makes SQLite's statements ready; they need the one writer, which a
 // transaction holds later.
 func (d *DB) prepareBulk(ctx context.Context) error {
 	d.bulk = map[string]*sql.Stmt{}
-	for _, texts := range []func() map[int]string{insertEntries, insertHashes, insertLeaves, placeEntries} {
-		for _, text := range texts() {
+	for _, texts := range []bulkTexts{insertEntries, insertHashes, insertLeaves, placeEntries} {
+		for _, text := range texts.of(SQLite) {
 			stmt, err := d.write.PrepareContext(ctx, text)
 			if err != nil {
 				return err
@@ -128,30 +146,23 @@ func (d *DB) prepareBulk(ctx context.Context) error {
 	return nil
 }
 
-// sqliteArguments is how many arguments a statement of [inNew] has on SQLite at most.
-// SQLite finds each among the names before it: a row of 13 took 29 µs ten to a
-// statement, 39 µs alone and 100 µs two hundred to a statement (November 2026, two
-// busy cores).
-const sqliteArguments = 130
-
 // inNew is inBulk for thousands of rows of tables that seldom get many: SQLite's
 // statements are made for the transaction.
-func inNew[T any](ctx context.Context, tx *Tx, texts func() map[int]string, all []T, args func(T) []any) error {
+func inNew[T any](ctx context.Context, tx *Tx, texts bulkTexts, all []T, args func(T) []any) error {
 	if tx.bulk == nil || len(all) == 0 {
 		_, err := inBulk(ctx, tx, texts, all, args)
 		return err
 	}
-	arguments := len(args(all[0]))
 	for _, size := range sizes {
-		if size > 1 && size*arguments > sqliteArguments || len(all) < size {
+		if len(all) < size {
 			continue
 		}
-		stmt, err := tx.sql.PrepareContext(ctx, texts()[size])
+		stmt, err := tx.sql.PrepareContext(ctx, texts.of(SQLite)[size])
 		if err != nil {
 			return err
 		}
 		for ; len(all) >= size && err == nil; all = all[size:] {
-			values := make([]any, 0, size*arguments)
+			var values []any
 			for _, one := range all[:size] {
 				values = append(values, args(one)...)
 			}
@@ -165,7 +176,7 @@ func inNew[T any](ctx context.Context, tx *Tx, texts func() map[int]string, all 
 }
 
 // inBulk writes all rows, and gives how many were touched.
-func inBulk[T any](ctx context.Context, tx *Tx, texts func() map[int]string, all []T, args func(T) []any) (int64, error) {
+func inBulk[T any](ctx context.Context, tx *Tx, texts bulkTexts, all []T, args func(T) []any) (int64, error) {
 	var touched int64
 	for _, size := range sizes {
 		for len(all) >= size {
@@ -173,7 +184,7 @@ func inBulk[T any](ctx context.Context, tx *Tx, texts func() map[int]string, all
 			for _, one := range all[:size] {
 				values = append(values, args(one)...)
 			}
-			text := texts()[size]
+			text := texts.of(tx.engine)[size]
 			result, err := tx.exec(ctx, text, values)
 			if err != nil {
 				return touched, err

@@ -56,6 +56,7 @@ type DB struct {
 // Tx is one transaction: the generated queries, bound to it.
 type Tx struct {
 	*db.Queries
+	engine    Engine
 	sql       *sql.Tx
 	bulk      map[string]*sql.Stmt
 	entries   []db.AuditEntry
@@ -227,7 +228,7 @@ func (d *DB) writeOnce(ctx context.Context, fn func(tx *Tx) error) error {
 }
 
 func (d *DB) tx(begun *sql.Tx) *Tx {
-	return &Tx{Queries: d.writes.WithTx(begun), sql: begun, bulk: d.bulk}
+	return &Tx{Queries: d.writes.WithTx(begun), engine: d.engine, sql: begun, bulk: d.bulk}
 }
 
 func (tx *Tx) commit(ctx context.Context) error {
