@@ -8,14 +8,14 @@ import (
 
 type doctorCommand struct {
 	settings
-	Offline bool `help:"Ask no mail server, gateway or host."`
+	Offline bool `help:"Ask no mail server, gateway, host or collector."`
 }
 
 // Help is what --help says beside the flags.
 func (doctorCommand) Help() string {
 	return `Looks at everything that a server needs and says a line for each: ok, warn (it runs, but look at it) or fail (it will not run, or not rightly), and what to do. It sends no message and changes nothing; it may run while the server does, and when nothing else does.
 
-Mail is tried up to the sign-in, the gateway and the hosts up to any answer.
+Mail is tried up to the sign-in, the gateway, the hosts and the collector of traces up to any answer.
 
 Exit code 1: something failed.
 
@@ -83,6 +83,7 @@ func (c doctorCommand) Run(s std) error {
 	e.mail(read)
 	e.texts(read)
 	e.hosts(read, keys)
+	e.traces(read)
 	return e.sum()
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -272,6 +273,28 @@ func (e *examination) reach(c *config.Config, what, section string, kind recover
 		return
 	}
 	e.ok(what, "the next system answers; nothing was sent")
+}
+
+// traces asks the collector for any answer. Traces are no part of serving, so one
+// that is away is a warning.
+func (e *examination) traces(c *config.Config) {
+	if c.Tracing == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(e.s.ctx, patience)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.Tracing.Endpoint, http.NoBody)
+	if err == nil {
+		var answer *http.Response
+		if answer, err = http.DefaultTransport.RoundTrip(request); err == nil {
+			err = answer.Body.Close()
+		}
+	}
+	if err != nil {
+		e.warn("traces", "the collector does not answer: %s; traces are lost until it does", explain(err))
+		return
+	}
+	e.ok("traces", "the collector answers; nothing was sent")
 }
 
 func (e *examination) hosts(c *config.Config, keys *seal.Keyring) {

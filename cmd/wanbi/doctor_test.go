@@ -129,6 +129,9 @@ func TestTheDoctorTriesMailAndTextsAndSendsNothing(t *testing.T) {
 	if strings.Contains(got.out, "only-a-test") || len(asked) != 1 || asked[0] != "GET " {
 		t.Errorf("the gateway was asked %q", asked)
 	}
+	i.settings("log:\n", "tracing:\n  endpoint: "+gateway.URL+"/v1/traces\nlog:\n")
+	i.doctor().want(t, exitFound, "ok    traces      the collector answers")
 	gateway.Close()
+	i.doctor().want(t, exitFound, "warn  traces      the collector does not answer")
 	i.doctor().want(t, exitFound, "fail  texts       kannel: ")
 }

@@ -18,7 +18,7 @@ import (
 type exportCommand struct {
 	inRealm
 	Output string `help:"Write to this file, readable by its owner only; left out, to standard output." placeholder:"FILE" short:"o" type:"path"`
-	Resume bool   `help:"Go on with the file of an export that was cut off." short:"R"`
+	Resume bool   `help:"Go on with the file of an export that was cut off."`
 }
 
 // Help is what --help says beside the flags.
@@ -33,7 +33,6 @@ Example:
 
     wanbi export --realm yichuangtong --output accounts.jsonl`
 }
-
 
 func (c exportCommand) Run(s std) error {
 	if c.Resume && c.Output == "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,6 +22,8 @@ type keysStatusCommand struct{ settings }
 // Help is what --help says beside the flags.
 func (keysStatusCommand) Help() string {
 	return `Counts, for each version in the key file, what still stands under it: how far the server is with sealing anew, and what keeps an older version from being retired. It looks at every row and changes nothing; it may run while the server does.
+
+Exit code 1: something stands under a version that the file lacks.
 
 Example:
 
@@ -49,7 +52,14 @@ func (c keysStatusCommand) Run(s std) error {
 			s.printf("  nothing needs it: wanbi keys retire %s\n", h.Version)
 		}
 	}
-	return nil
+	lacking, err := reseal.Lacking(s.ctx, k.d, k.keys)
+	for _, l := range lacking {
+		s.printf("versions that the file lacks\n  %-5s  %s: %d values cannot be read\n", l.Part, l.Column, l.Values)
+	}
+	if err == nil && len(lacking) > 0 {
+		return found{errors.New("the key file lacks versions that this database needs: look for a newer copy, or one with what was retired")}
+	}
+	return err
 }
 
 // stateOf says what a version is used for.

@@ -129,4 +129,5 @@ func TestAnOldCopyOfTheKeyFileIsFoundAtTheStart(t *testing.T) {
 	i.file("keys.json", string(old))
 	wanbi(t, "serve", "--config", i.config).want(t, exitFailure, "lacks a version that this database was written with")
 	i.doctor("--offline").want(t, exitFound, "fail  rotation    the key file lacks a version")
+	i.keysDo("status").want(t, exitFound, "index  host_ids.idx: 2 values cannot be read", "look for a newer copy")
 }

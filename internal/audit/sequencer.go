@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/base64"
@@ -69,6 +70,7 @@ func (l *Log) Step(ctx context.Context) (int, error) {
 		if err != nil || len(entries) == 0 {
 			return err
 		}
+		slices.SortFunc(entries, inOrder)
 		tree := &hashes{ctx: ctx, q: tx.Queries, fresh: map[int64]tlog.Hash{}}
 		if err := l.agrees(ctx, tx, head, tree); err != nil {
 			return err
@@ -100,6 +102,11 @@ func (l *Log) Step(ctx context.Context) (int, error) {
 		err = writeFile(l.File, signed.Note)
 	}
 	return taken, err
+}
+
+// inOrder is by time, and of one time chain by chain.
+func inOrder(a, b db.UnsequencedEntriesRow) int {
+	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Owner, b.Owner), cmp.Compare(a.Chain, b.Chain), cmp.Compare(a.Seq, b.Seq))
 }
 
 // waiting reports whether an entry has no leaf yet, without taking a lock.

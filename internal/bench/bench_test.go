@@ -1,8 +1,11 @@
 package bench
 
 import (
+	"errors"
 	"math"
 	"net/smtp"
+	"os"
+	"os/exec"
 	"slices"
 	"testing"
 	"time"
@@ -89,5 +92,26 @@ func TestErrorsAreCountedApart(t *testing.T) {
 	}
 	if !slices.Contains(steps, "mail") || len(l.Steps) != len(steps) {
 		t.Errorf("steps: %v", l.Steps)
+	}
+}
+
+func TestWorkIsSharedAmongWhatWasDone(t *testing.T) {
+	b := &installation{}
+	var w Work
+	do := func() (*os.ProcessState, error) { return nil, nil }
+	if err := b.measured(4, &w, do); err != nil || w.Count != 4 || w.Rate <= 0 || w.DBUS != 0 || w.MemoryMB != 0 {
+		t.Errorf("%+v, %v", w, err)
+	}
+	failed := errors.New("it failed")
+	before := w
+	if err := b.measured(9, &w, func() (*os.ProcessState, error) { return nil, failed }); !errors.Is(err, failed) || w != before {
+		t.Errorf("a failure was measured: %+v, %v", w, err)
+	}
+	ended := exec.Command(os.Args[0], "-test.run=^$")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.measured(1, &w, func() (*os.ProcessState, error) { return ended.ProcessState, nil }); err != nil || w.MemoryMB != peak(ended.ProcessState) {
+		t.Errorf("of a process that ended: %+v, %v", w, err)
 	}
 }

@@ -45,9 +45,9 @@ type SizeFigures struct {
 type Work struct {
 	Count    int     `json:"count"`
 	Rate     float64 `json:"per_second"`
-	MemoryMB float64 `json:"memory_mb"`          // of the process, at its peak; 0 where it did other work too
-	OwnUS    float64 `json:"cpu_us_each"`        // CPU of the process for each, in microseconds; SQLite's is in it
-	DBUS     float64 `json:"database_cpu_us_ea"` // and of the database's processes
+	MemoryMB float64 `json:"memory_mb"`            // of the process, at its peak; 0 where it did other work too
+	OwnUS    float64 `json:"cpu_us_each"`          // CPU of the process for each, in microseconds; SQLite's is in it
+	DBUS     float64 `json:"database_cpu_us_each"` // and of the database's processes
 }
 
 // String is one line for whoever watches.

@@ -45,6 +45,36 @@ func Count(ctx context.Context, d *store.DB, sealed, index []seal.Version) ([]Le
 	return out, nil
 }
 
+// Lacking counts, by column, the values that stand under versions which the keys
+// lack, and so cannot be read or found.
+func Lacking(ctx context.Context, d *store.DB, keys *seal.Keyring) ([]Left, error) {
+	var out []Left
+	for _, part := range []struct {
+		name    string
+		columns []store.SealedColumn
+	}{{"seal", store.Sealed}, {"index", store.Indexed}} {
+		for _, c := range part.columns {
+			left, err := d.CountPrefixes(ctx, c)
+			if err != nil {
+				return nil, err
+			}
+			for _, h := range keys.Versions() {
+				if keys.Has(part.name, h.Version) {
+					delete(left, prefix(part.name, h.Version))
+				}
+			}
+			lacking := Left{Part: part.name, Column: c.Name()}
+			for _, n := range left {
+				lacking.Values += n
+			}
+			if lacking.Values > 0 {
+				out = append(out, lacking)
+			}
+		}
+	}
+	return out, nil
+}
+
 // Current reports an error when the database was written with a version that the
 // keys lack: an older copy of the key file, or a newer database. It looks at the
 // accounts that came last only.

@@ -13,6 +13,7 @@ package reseal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -225,17 +226,15 @@ func (w *Walker) change(ctx context.Context, c store.SealedColumn, rows []store.
 	return err
 }
 
-// indexed walks one column of blind indexes, an account at a time.
+// indexed walks one column of blind indexes, a few accounts at a time.
 func (w *Walker) indexed(ctx context.Context, c store.SealedColumn, p *progress) error {
 	return walk(ctx, func(after []any) ([]store.IndexedRow, error) { return w.DB.IndexedAfter(ctx, c, after, window) },
 		func(r store.IndexedRow) []any { return r.Key },
 		func(rows []store.IndexedRow) error {
-			for _, row := range rows {
-				if !w.old("index", []byte(row.Index)) {
-					continue
-				}
+			rows = slices.DeleteFunc(rows, func(r store.IndexedRow) bool { return !w.old("index", []byte(r.Index)) })
+			for some := range slices.Chunk(rows, batch) {
 				began := time.Now()
-				if err := w.reindex(ctx, c, row, p); err != nil {
+				if err := w.reindex(ctx, c, some, p); err != nil {
 					return err
 				}
 				w.Rest(ctx, time.Since(began))
@@ -244,24 +243,48 @@ func (w *Walker) indexed(ctx context.Context, c store.SealedColumn, p *progress)
 		})
 }
 
-func (w *Walker) reindex(ctx context.Context, c store.SealedColumn, row store.IndexedRow, p *progress) error {
-	there := false
-	err := w.DB.Write(ctx, func(tx *store.Tx) (err error) {
-		there, err = w.Accounts.Reindex(ctx, tx, recovery.AccountID(row.Account))
-		if err != nil || !there || c.Table != "identifiers" {
-			return err
+// reindex makes the indexes of the rows' accounts anew in one transaction, or,
+// when one of them spoils it, each in its own.
+func (w *Walker) reindex(ctx context.Context, c store.SealedColumn, rows []store.IndexedRow, p *progress) error {
+	var done, unread int64
+	err := w.DB.Write(ctx, func(tx *store.Tx) error {
+		done, unread = 0, 0
+		for _, row := range rows {
+			moved, err := w.Accounts.Reindex(ctx, tx, recovery.AccountID(row.Account))
+			if store.NotFound(err) {
+				unread++
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			done += int64(moved)
+			if c.Table == "identifiers" { // a row that no name of the account gives would find it for ever
+				if err := tx.DeleteIdentifier(ctx, db.DeleteIdentifierParams{Idx: row.Index, AccountID: row.Account}); err != nil {
+					return err
+				}
+			}
 		}
-		// A row that no name of the account gives would find it for ever.
-		return tx.DeleteIdentifier(ctx, db.DeleteIdentifierParams{Idx: row.Index, AccountID: row.Account})
-	})
-	if recovery.IsKind(err, recovery.KindUnavailable) || ctx.Err() != nil {
-		return err
-	}
-	if err != nil || !there {
-		p.unread++
 		return nil
+	})
+	switch {
+	case err == nil:
+		p.unread += unread
+		p.add(done)
+		return nil
+	case ctx.Err() != nil || recovery.IsKind(err, recovery.KindUnavailable) && !errors.Is(err, store.ErrStale):
+		return err
+	case len(rows) > 1:
+		for i := range rows {
+			if err := w.reindex(ctx, c, rows[i:i+1], p); err != nil {
+				return err
+			}
+		}
+		return nil
+	case errors.Is(err, store.ErrStale):
+		return nil // an account that changes all the time: the next walk finds it
 	}
-	p.add(1)
+	p.unread++
 	return nil
 }
 

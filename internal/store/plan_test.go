@@ -14,10 +14,10 @@ import (
 // walks are the queries that may read a whole table or sort more than one account's or
 // case's rows, and why each may.
 var walks = map[string]string{
-	"DeadJobs":           "for operators only",
-	"ListAPIKeys":        "a realm has a handful",
-	"UnsequencedEntries": "the index holds only what waits, and only entries of one millisecond are sorted",
-	"ListContacts":       "sorts one account's contacts",
+	"FindAccountsByAny": "the accounts of one identifier",
+	"DeadJobs":          "for operators only",
+	"ListAPIKeys":       "a realm has a handful",
+	"ListContacts":      "sorts one account's contacts",
 }
 
 var generated = regexp.MustCompile("(?s)const \\w+ = `-- name: (\\w+) :\\w+\n(.*?)`")
@@ -60,7 +60,9 @@ func TestNoQueryReadsAWholeTable(t *testing.T) {
 				t.Fatal(err)
 			}
 			whole := strings.Join(plan, "; ")
-			costly := strings.Contains(whole, "SCAN ") || strings.Contains(whole, "TEMP B-TREE") || strings.Contains(whole, "AUTOMATIC")
+			// This index holds nothing but what waits for the log.
+			rest := strings.ReplaceAll(whole, "SCAN audit_entries USING INDEX audit_unsequenced", "")
+			costly := strings.Contains(rest, "SCAN ") || strings.Contains(rest, "TEMP B-TREE") || strings.Contains(rest, "AUTOMATIC")
 			if _, may := walks[name]; costly != may {
 				t.Errorf("%s: reads everything or sorts: %v, expected %v: %s", name, costly, may, whole)
 			}

@@ -312,6 +312,9 @@ func (c *casePage) waits() bool { return c.view.HoldUntil.After(c.view.HoldBegan
 // stage is where the page stands among the stages of its intent, false for pages
 // that end the case.
 func (c *casePage) stage() (at int, shown bool) {
+	if c.takeover() {
+		return 0, false
+	}
 	switch c.step {
 	case claimant.StepWays, claimant.StepProve, claimant.StepChoose:
 		return 1, true

@@ -60,5 +60,5 @@ func (v *visit) hasCase(typed string) bool {
 // reference number.
 func (v *visit) lost(e *recovery.Error) error {
 	p := v.page(v.path("/takeover"), v.t("page.takeover.lost"))
-	return v.show(e.Kind.HTTPStatus(), takeoverPage(p, v.problem(e).text, ""))
+	return v.show(e.Kind.HTTPStatus(), takeoverPage(p, v.t("page.error.sentence", "text", v.problem(e).text), ""))
 }

@@ -42,6 +42,7 @@ func chapters() []chapter {
 		{"Wait and stop", holdScenes()},
 		{"Get it back", outcomeScenes()},
 		{"Links in messages", linkScenes()},
+		{"On another device", takeoverScenes()},
 		{"Help", helpScenes()},
 		{"White label", labelScenes()},
 		{"Nothing more to do here", closedScenes()},
@@ -62,6 +63,29 @@ func startScenes() []scene {
 		{"find-wrong", "Find: what was typed is no identifier", "page.find.heading", asClaimant(func(a *actor) {
 			a.begin(recovery.IntentResetPassword, "1380000")
 		})},
+	}
+}
+
+// takeoverScenes carry a case to another browser.
+func takeoverScenes() []scene {
+	moved := func(act func(*actor)) func(*stage) *visitor {
+		return asClaimant(func(a *actor) {
+			a.provePhone(recovery.IntentResetPassword)
+			ref := a.reference()
+			a.visitor = a.stage.visitor()
+			a.open(a.path("/takeover"))
+			a.submit("/takeover", map[string]string{"ref": ref})
+			act(a)
+		})
+	}
+	return []scene{
+		{"takeover", "Go on by the reference number", "page.takeover.heading", asClaimant(func(a *actor) { a.open(a.path("/takeover")) })},
+		{"takeover-wrong", "Go on by the reference number: mistyped", "page.takeover.heading", asClaimant(func(a *actor) {
+			a.open(a.path("/takeover"))
+			a.submit("/takeover", map[string]string{"ref": "123"})
+		})},
+		{"takeover-ways", "Prove it again", "page.takeover.ways.heading", moved(func(*actor) {})},
+		{"takeover-prove", "Prove it again: code", "page.prove.code.heading", moved(func(a *actor) { a.start("sms-code") })},
 	}
 }
 
@@ -339,7 +363,7 @@ func errorScenes() []scene {
 	return []scene{
 		{"error-not-found", "404: no such page", "page.error.not-found.heading", asClaimant(func(a *actor) { a.open(a.path("/nowhere")) })},
 		{"error-no-realm", "404: no such service", "page.error.not-found.heading", asClaimant(func(a *actor) { a.open("/nobody/recover") })},
-		{"error-no-case", "401: a request that this browser does not know", "page.error.unknown.heading", asClaimant(func(a *actor) { a.open(a.path("/case")) })},
+		{"error-no-case", "401: a request that this browser does not know", "page.takeover.lost", asClaimant(func(a *actor) { a.open(a.path("/case")) })},
 		{"error-no-link", "404: a link that is none of ours", "page.error.not-found.heading", asClaimant(func(a *actor) { a.open(a.path("/cancel/none-of-ours")) })},
 		{"error-elsewhere", "403: a form from another site", "page.error.forbidden.heading", asClaimant(func(a *actor) { a.fromElsewhere() })},
 		{"error-limited", "429: too many tries", "page.error.limited.heading", asClaimant(func(a *actor) {

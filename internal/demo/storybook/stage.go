@@ -209,13 +209,22 @@ func (a *actor) wrongPasswords(n int) {
 
 var shownRef = regexp.MustCompile(`<dd class="ref">([0-9A-Z-]+)</dd>`)
 
+// reference is the number on the page of the actor's case.
+func (a *actor) reference() string {
+	found := shownRef.FindSubmatch(a.page)
+	if found == nil {
+		a.fail("no reference on the page")
+		return ""
+	}
+	return string(found[1])
+}
+
 // become puts the actor's case into a state that nothing on a stage brings about:
 // staff have no desk yet to deny one, and the built-in directory confirms at once
 // what another host takes its time for. The row is written; the page is the real one.
 func (a *actor) become(state recovery.State) {
-	found := shownRef.FindSubmatch(a.page)
-	if a.err != nil || found == nil {
-		a.fail("no reference on the page")
+	ref := a.reference()
+	if a.err != nil {
 		return
 	}
 	closed := int64(0)
@@ -223,7 +232,7 @@ func (a *actor) become(state recovery.State) {
 		closed = store.Millis(a.stage.Server.Now())
 	}
 	err := a.stage.Server.DB.Write(a.stage.ctx, func(tx *store.Tx) error {
-		at, err := tx.CaseByRef(a.stage.ctx, string(found[1]))
+		at, err := tx.CaseByRef(a.stage.ctx, ref)
 		if err != nil {
 			return err
 		}

@@ -80,8 +80,8 @@ func (p Page) File(mode Mode, locale string) string {
 }
 
 // Write plays every scene and writes the book into a folder, which is made where
-// it is missing; files of an earlier book are replaced. say is told of each step.
-// It gives the pages in the order of the index.
+// it is missing; files of an earlier book are replaced, and nothing is removed. say
+// is told of each step. It gives the pages in the order of the index.
 func Write(ctx context.Context, dir string, say func(format string, args ...any)) ([]Page, error) {
 	b := &book{dir: dir, sheets: map[string]bool{}}
 	for _, larger := range []bool{false, true} {

@@ -1058,7 +1058,7 @@ func (q *Queries) Uncount(ctx context.Context, key string) error {
 }
 
 const unsequencedEntries = `-- name: UnsequencedEntries :many
-SELECT owner, chain, seq, at, hash FROM audit_entries WHERE leaf IS NULL ORDER BY at, owner, chain, seq LIMIT $1
+SELECT owner, chain, seq, at, hash FROM audit_entries WHERE leaf IS NULL ORDER BY at LIMIT $1
 `
 
 type UnsequencedEntriesRow struct {
@@ -1069,6 +1069,8 @@ type UnsequencedEntriesRow struct {
 	Hash  []byte
 }
 
+// In the order of the index of those that wait: with more to sort by, SQLite would read the
+// whole table instead, at every step.
 func (q *Queries) UnsequencedEntries(ctx context.Context, limit int32) ([]UnsequencedEntriesRow, error) {
 	rows, err := q.query(ctx, q.unsequencedEntriesStmt, unsequencedEntries, limit)
 	if err != nil {

@@ -68,8 +68,10 @@ SELECT key, id, kind, due_at, attempt, dead_at, last_error FROM jobs WHERE dead_
 -- name: AuditChain :many
 SELECT * FROM audit_entries WHERE owner = $1 AND chain = $2 ORDER BY seq;
 
+-- In the order of the index of those that wait: with more to sort by, SQLite would read the
+-- whole table instead, at every step.
 -- name: UnsequencedEntries :many
-SELECT owner, chain, seq, at, hash FROM audit_entries WHERE leaf IS NULL ORDER BY at, owner, chain, seq LIMIT $1;
+SELECT owner, chain, seq, at, hash FROM audit_entries WHERE leaf IS NULL ORDER BY at LIMIT $1;
 
 -- name: InsertLeaf :exec
 INSERT INTO log_leaves (leaf, owner, chain, seq) VALUES ($1, $2, $3, $4);

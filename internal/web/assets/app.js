@@ -70,7 +70,11 @@ function wire() {
 
 // Without a network, say so and keep the page with everything typed on it. It is
 // kept in the fields alone and nowhere else.
-const say = (text) => { document.querySelector("[data-offline]").textContent = text; };
+const say = (text) => {
+  const line = document.querySelector("[data-offline]");
+  line.textContent = text;
+  line.classList.toggle("busy", text === line.dataset.sending);
+};
 const sayOffline = () => { say(navigator.onLine ? "" : document.querySelector("[data-offline]").dataset.offline); };
 addEventListener("online", sayOffline);
 addEventListener("offline", sayOffline);
