@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"os"
 	"slices"
 	"strings"
@@ -217,27 +216,6 @@ func TestT26_RandomWalksLeaveAWholeRecord(t *testing.T) {
 		d.settle()
 		report, err := d.Log.Verify(ctx, nil)
 		if err != nil || len(report.Problems) > 0 || report.Pending > 0 || report.Leaves == 0 {
-			t.Fatalf("%v %+v", err, report)
-		}
-	})
-}
-
-// FuzzWalks looks for such a walk for as long as it is let.
-func FuzzWalks(f *testing.F) {
-	for seed := range uint64(3) {
-		walk := make([]byte, 4096) // each draw takes some
-		source := mathrand.NewChaCha8([32]byte{byte(seed)})
-		if _, err := source.Read(walk); err != nil {
-			f.Fatal(err)
-		}
-		f.Add(walk)
-	}
-	f.Fuzz(func(t *testing.T, seed []byte) {
-		d := newDesk(t, store.SQLite, []string{faithful, hardened})
-		rapid.MakeFuzz(func(rt *rapid.T) { d.walk(rt, 1) })(t, seed)
-		d.settle()
-		report, err := d.Log.Verify(ctx, nil)
-		if err != nil || len(report.Problems) > 0 || report.Pending > 0 {
 			t.Fatalf("%v %+v", err, report)
 		}
 	})

@@ -43,31 +43,32 @@ type Mail struct {
 // StartMail listens on loopback and hands each letter to take, at once from many
 // connections. An error of take's is one for the sender, who tries again later.
 func StartMail(take func(Letter) error) (*Mail, error) {
-	m := &Mail{Addr: "127.0.0.1:0", take: take}
-	return m, m.Open()
+	listener, err := listen()
+	if err != nil {
+		return nil, err
+	}
+	m := &Mail{Addr: listener.Addr().String(), take: take}
+	m.serve(listener)
+	return m, nil
 }
 
 // Open listens again after [Mail.Close].
 func (m *Mail) Open() error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.Addr == "127.0.0.1:0" {
-		free, err := freeAddress()
-		if err != nil {
-			return err
-		}
-		m.Addr = free
-	}
 	listener, err := net.Listen("tcp", m.Addr)
-	if err != nil {
-		return err
+	if err == nil {
+		m.serve(listener)
 	}
+	return err
+}
+
+func (m *Mail) serve(listener net.Listener) {
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &session{take: m.take}, nil }))
 	server.Domain, server.AllowInsecureAuth = "bench.example.cn", true
 	server.ErrorLog = log.New(io.Discard, "", 0) // of senders that were killed
+	m.mu.Lock()
 	m.server = server
+	m.mu.Unlock()
 	go func() { _ = server.Serve(listener) }() // ends with Close
-	return nil
 }
 
 // Close refuses connections and cuts those that are open.

@@ -20,6 +20,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -117,18 +118,40 @@ func (n *Node) settings() string { return n.File(n.Name + ".yaml") }
 // Origin is where requests go.
 func (n *Node) Origin() string { return "http://" + n.Listen }
 
-// freeAddress picks a loopback port below those that systems hand out for outgoing
-// connections, so that nobody has it while a server is down for a moment.
-func freeAddress() (string, error) {
+// lowest and ports bound the addresses of a rig: below those that Linux hands out
+// for outgoing connections, so that nobody has one while a server is down for a moment.
+const (
+	lowest = 10000
+	ports  = 20000
+)
+
+// given are the ports that this process gave to somebody: whose they are may be down.
+var given sync.Map
+
+// listen takes a free loopback port that nobody was given.
+func listen() (net.Listener, error) {
 	var failed error
 	for range 100 {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10000+rand.IntN(20000)))
+		port := lowest + rand.IntN(ports)
+		if _, taken := given.LoadOrStore(port, true); taken {
+			continue
+		}
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
-			return listener.Addr().String(), listener.Close()
+			return listener, nil
 		}
 		failed = err
 	}
-	return "", failed
+	return nil, failed
+}
+
+// freeAddress gives a port to somebody who listens later.
+func freeAddress() (string, error) {
+	listener, err := listen()
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
 }
 
 // Command is the program with a command of its own and the node's settings.
