@@ -66,7 +66,7 @@ bench: ## measure whole recoveries on both engines (ARGS=… for wanbi bench); w
 	scripts/bench $(ARGS)
 
 faults: ## break real servers under load and see that nothing is lost (ARGS=… for runfaults)
-	scripts/install-test-tools
+	scripts/install-test-tools faults
 	go run ./internal/testkit/faults/runfaults $(ARGS)
 
 microbench: ## run the Go benchmarks and name the machine

@@ -135,3 +135,37 @@ func promoted(ctx context.Context, o Options, _ Engine) (r Result, err error) {
 		return w.progress(ctx, 50)
 	})
 }
+
+// needsPatroni says what is missing for a pair of servers under Patroni.
+func needsPatroni() string {
+	if missing := postgres.PatroniMissing(); missing != "" {
+		return "missing, as Debian packages: " + missing
+	}
+	return ""
+}
+
+// failedOver kills the primary of a pair that Patroni keeps. Nobody promotes the
+// standby: Patroni does, once the dead primary's lease has run out.
+func failedOver(ctx context.Context, o Options, _ Engine) (r Result, err error) {
+	pair, err := postgres.StartPatroni()
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, pair.Stop()) }()
+	return o.world(ctx, pair.DSN(), 2, func(ctx context.Context, w *World) error {
+		if err := w.progress(ctx, 30); err != nil {
+			return err
+		}
+		w.broke++
+		before := w.driver.acknowledged()
+		began := time.Now()
+		if err := pair.KillPrimary(); err != nil {
+			return err
+		}
+		if err := w.progress(ctx, 1); err != nil {
+			return err
+		}
+		w.Say("the primary is dead after %d acknowledged steps; the next one %s later\n", before, time.Since(began).Round(time.Second))
+		return w.progress(ctx, 50)
+	})
+}

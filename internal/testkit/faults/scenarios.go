@@ -40,6 +40,7 @@ var Scenarios = []Scenario{
 	{"database", "the database crashes and is back at once, or after seconds", []Engine{PostgreSQL}, nil, databaseAway},
 	{"slow", "the way to the database is slow, and then nothing comes through", []Engine{PostgreSQL}, nil, databaseSlow},
 	{"standby", "the primary is killed (SIGKILL) and its synchronous standby promoted", []Engine{PostgreSQL}, nil, promoted},
+	{"patroni", "the primary and its Patroni are killed (SIGKILL), and Patroni promotes the standby", []Engine{PostgreSQL}, needsPatroni, failedOver},
 	{"disk", "the disk is full for a while", []Engine{SQLite}, needsRoot, diskFull},
 	{"upgrade", "two servers are upgraded one by one over a migration", []Engine{PostgreSQL}, nil, upgraded},
 	{"two-nodes", "two servers share a database, and one or the other is killed", []Engine{PostgreSQL}, nil, oneOfTwoKilled},
