@@ -15,6 +15,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"path/filepath"
 	"runtime"
@@ -170,7 +171,7 @@ func (d *DB) Close() error {
 }
 
 // writeTries bounds how often a transaction is tried again after it lost a race.
-const writeTries = 12
+const writeTries = 20
 
 // Write runs fn in one transaction and commits it when fn gives nil. A lost race
 // (serialisation, deadlock, busy, a guard that refused, a key that exists, [ErrStale])
@@ -201,7 +202,10 @@ func (d *DB) tried(ctx context.Context, do func() error) error {
 }
 
 func backoff(ctx context.Context, try int) error {
-	timer := time.NewTimer(time.Duration(try) * time.Millisecond)
+	// Drawn, so that those who lost together do not meet again, and longer each time:
+	// a long transaction has to get through among short ones. All of them together
+	// are more than half a second on average.
+	timer := time.NewTimer(rand.N(time.Duration(try*try+1) * time.Millisecond / 2))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
